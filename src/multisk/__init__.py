@@ -1,0 +1,1 @@
+"""Reproduction suite for *Preserving Modality Structure Improves Multi-Modal Learning* (ICCV 2023)."""

@@ -1,0 +1,8 @@
+"""The one exception that reaches a user: bad input, said in one line."""
+
+
+class InputError(ValueError):
+    """Input that a person must mend; the message names the file, the key and the remedy.
+
+    Commands print the message alone and exit with code 2.
+    """

@@ -1,0 +1,384 @@
+"""The typed schema of params.yaml, and its only reader.
+
+Every setting of a run stands in params.yaml: nothing here has a default, unknown keys are refused,
+and the sections follow the stages of dvc.yaml.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from multisk.errors import InputError
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Weight = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+Range = tuple[Positive, Positive]
+Benchmark = Literal["youcook2", "msrvtt"]
+
+
+class Section(BaseModel):
+    """A part of params.yaml: immutable, with no key that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# --- corpora -----------------------------------------------------------------------------------
+
+
+class HowtoWorld(Section):
+    """Pretraining videos: a narrator who talks before, after and beside what is seen."""
+
+    videos: Count
+    seconds: Range
+    lead_seconds: Positive  # largest distance between a word and what it names
+    chat: Fraction  # share of sentences about nothing
+    dropped_words: Fraction  # share of words that the transcript loses
+    misheard_words: Fraction  # share of words that the transcript gets wrong
+
+
+class Youcook2World(Section):
+    """Close domain: new recipes in the same look, clips with imperative captions."""
+
+    train_videos: Count
+    validation_videos: Count
+    clips_per_video: Count
+    clip_seconds: Range
+
+
+class MsrvttWorld(Section):
+    """Far domain: other look, other sound, third-person captions."""
+
+    train_clips: Count
+    test_clips: Count
+    clip_seconds: Range
+    captions_per_train_clip: Count
+    without_audio: Fraction
+    missing: Fraction  # share of the test clips that are listed but have no file
+
+
+class Miniature(Section):
+    """The three small corpora that the project renders itself."""
+
+    kind: Literal["miniature"]
+    seed: Natural
+    width: Annotated[int, Field(ge=32, multiple_of=2)]
+    height: Annotated[int, Field(ge=32, multiple_of=2)]
+    frames_per_second: Count
+    workers: Count
+    howto: HowtoWorld
+    youcook2: Youcook2World
+    msrvtt: MsrvttWorld
+
+
+# --- features ----------------------------------------------------------------------------------
+
+
+class Appearance(Section):
+    """2-D CNN features at a fixed rate (paper: ResNet-152 on ImageNet, 1 per second)."""
+
+    model: str  # a timm name
+    weights: str  # "random" (seeded), "pretrained" (by timm) or a path
+    seed: Natural
+    features_per_second: Positive
+    short_side: Count
+    batch_size: Count
+
+
+class Motion(Section):
+    """3-D ResNeXt features of windows of frames (paper: ResNeXt-101 on Kinetics, 16 frames at 24/s)."""
+
+    blocks: tuple[Count, Count, Count, Count]
+    cardinality: Count
+    width: Count  # channels of the first stage's bottleneck; 128 in ResNeXt-101
+    weights: str  # "random" (seeded) or a path
+    seed: Natural
+    frames_per_second: Positive
+    window: Count
+    side: Count
+    batch_size: Count
+
+
+class Words(Section):
+    """Word vectors: skip-gram trained on the transcripts, or a word2vec file."""
+
+    source: str  # "skipgram" or a path
+    dimension: Count
+    epochs: Count
+    window: Count
+    min_count: Count
+    seed: Natural
+
+
+class Features(Section):
+    """What the extraction stage makes of the media files (log-mel settings are fixed by the paper)."""
+
+    appearance: Appearance
+    motion: Motion
+    words: Words
+    shard_megabytes: Positive
+    workers: Count
+
+
+# --- clips -------------------------------------------------------------------------------------
+
+
+class PretrainClips(Section):
+    """How training clips are cut from narrated videos (paper: inputs)."""
+
+    clips_per_video: Count
+    seconds: Positive
+    video_tokens: Count
+    audio_frames: Count
+    words: Count
+    shift_audio: bool  # as released: the audio window lies half a clip later than the text
+
+
+class BenchmarkClips(Section):
+    """How a benchmark's clips become tokens, and how many clips the full benchmark has."""
+
+    corpus: str
+    video_tokens: Count
+    audio_frames: Count
+    words: Count
+    complete_size: Count | None  # None: the number of test clips that the corpus lists
+
+
+class Clips(Section):
+    """Token budgets of pretraining and of the two benchmarks."""
+
+    pretrain: PretrainClips
+    youcook2: BenchmarkClips
+    msrvtt: BenchmarkClips
+
+
+# --- model and methods -------------------------------------------------------------------------
+
+
+class Davenet(Section):
+    """ResDAVEnet (v2): residual stages over log-mel frames, each with stride 2."""
+
+    layers: tuple[Count, ...]
+    widths: tuple[Count, ...]
+    kernel: Count
+
+    @model_validator(mode="after")
+    def _one_width_more_than_layers(self) -> Self:
+        if len(self.widths) != len(self.layers) + 1:
+            raise ValueError("widths needs one entry more than layers: the first is the stem's")
+        return self
+
+
+class Model(Section):
+    """Sizes shared by all methods."""
+
+    dimension: Count
+    joint_dimension: Count
+    depth: Count
+    heads: Count
+    mlp_ratio: Positive
+    davenet: Davenet
+
+    @model_validator(mode="after")
+    def _heads_divide_dimension(self) -> Self:
+        if self.dimension % self.heads:
+            raise ValueError(f"heads ({self.heads}) must divide dimension ({self.dimension})")
+        return self
+
+
+class PairWeights(Section):
+    """Weights w_p of the contrastive pairs; a pair that the model has no embedding for is inert."""
+
+    t_v: Weight
+    t_a: Weight
+    v_a: Weight
+    t_va: Weight
+    v_ta: Weight
+    a_tv: Weight
+
+
+class Contrastive(Section):
+    """InfoNCE over pairs of modalities."""
+
+    temperature: Positive
+    alpha: Weight
+    weights: PairWeights
+
+
+class Sinkhorn(Section):
+    """Multi-SK."""
+
+    fraction: Fraction  # rho: assignments per sample, as a share of the anchors
+    epsilon: Positive
+    iterations: Count
+    slots: Literal["constant", "ramp"]
+
+
+class Anchors(Section):
+    """Learned vectors that describe each modality's structure."""
+
+    count: Annotated[int, Field(ge=2)]
+
+
+class ModalityWeights(Section):
+    """One weight per modality."""
+
+    t: Weight
+    v: Weight
+    a: Weight
+
+
+class TermWeights(Section):
+    """Weights of the 18 SSPC terms, by anchor modality, then by data modality."""
+
+    t: ModalityWeights
+    v: ModalityWeights
+    a: ModalityWeights
+
+
+class Sspc(Section):
+    """Semantic-Structure-Preserving Consistency."""
+
+    anchors: Anchors
+    queue: Count
+    temperature: Positive
+    beta: Weight
+    input_to_joint: TermWeights
+    joint_to_input: TermWeights
+    sinkhorn: Sinkhorn
+
+
+class Method(Section):
+    """A comparison's entry: which model, which losses."""
+
+    model: Literal["per_modality", "eao"]
+    contrastive: Contrastive
+    sspc: Sspc | None
+
+
+# --- training and evaluation -------------------------------------------------------------------
+
+
+class Training(Section):
+    """One run of the training loop."""
+
+    epochs: Count
+    batch_size: Count  # videos in pretraining, clips in fine-tuning; over all processes
+    learning_rate: Positive
+    decay: Positive  # factor on the learning rate after each epoch
+    ema: Fraction
+    mixed_precision: Literal["no", "fp16", "bf16"]
+    freeze_batch_norm: bool
+    checkpoint_steps: Count
+    workers: Natural
+
+
+class Pretrain(Training):
+    """Pretraining."""
+
+    seeds: tuple[Natural, ...]
+
+
+class Finetune(Section):
+    """Fine-tuning, per benchmark; every pretraining seed is fine-tuned."""
+
+    pair_weight: Weight  # as released: all pairs weigh the same
+    youcook2: Training
+    msrvtt: Training
+
+
+class Evaluate(Section):
+    """Retrieval evaluation."""
+
+    weights: Literal["raw", "ema"]  # as released: the raw weights
+    batch_size: Count
+
+
+class Tracking(Section):
+    """The experiment tracker that mirrors the files."""
+
+    experiment: str
+    uri: str | None  # None: sqlite in tracking/ beside params.yaml
+
+
+class Report(Section):
+    """The generated page."""
+
+    title: str
+    gallery_queries: Count
+
+
+class Params(Section):
+    """params.yaml as a whole."""
+
+    profile: str
+    corpora: Miniature
+    features: Features
+    clips: Clips
+    model: Model
+    methods: dict[str, Method]
+    pretrain: Pretrain
+    finetune: Finetune
+    evaluate: Evaluate
+    tracking: Tracking
+    report: Report
+
+    def benchmark(self, name: Benchmark) -> BenchmarkClips:
+        """Return the clip settings of a benchmark."""
+        return getattr(self.clips, name)
+
+    def method(self, name: str) -> Method:
+        """Return a method's entry; raise InputError for a name that params.yaml lacks."""
+        try:
+            return self.methods[name]
+        except KeyError:
+            known = ", ".join(self.methods)
+            raise InputError(f"params.yaml: methods.{name}: no such method; known: {known}") from None
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Read and check a params file.
+
+    Raises InputError with one line that names the file, the key and what to change.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        content: Any = YAML(typ="safe", pure=True).load(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; copy one from profiles/ (multisk use NAME)") from None
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        raise InputError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected sections with settings, found {type(content).__name__}")
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        raise InputError(_one_line(path, error)) from None
+
+
+def _one_line(path: Path, error: ValidationError) -> str:
+    problems = error.errors()
+    first = problems[0]
+    key = ".".join(str(part) for part in first["loc"])
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    if first["type"] == "extra_forbidden":
+        return f"{path}: {key}: unknown key{_suggestion(first['loc'])}; remove or rename it{more}"
+    if first["type"] == "missing":
+        return f"{path}: {key}: missing; add it (profiles/miniature.yaml shows a value){more}"
+    return f"{path}: {key}: {first['msg']}, found {first['input']!r}{more}"
+
+
+def _suggestion(location: tuple[int | str, ...]) -> str:
+    from difflib import get_close_matches
+
+    section: Any = Params
+    for part in location[:-1]:
+        field = getattr(section, "model_fields", {}).get(part)
+        section = field.annotation if field else section
+    close = get_close_matches(str(location[-1]), getattr(section, "model_fields", {}), n=1)
+    return f", did you mean {close[0]}?" if close else ""
