@@ -1,0 +1,69 @@
+"""Where things lie below the repository's root: one name for each folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Folders of a working copy; stages are run with the working copy's root as current folder."""
+
+    root: Path = Path()
+
+    def corpus(self, name: str) -> Path:
+        """Videos and manifests of a corpus."""
+        return self.root / "data" / "corpora" / name
+
+    def features(self, name: str) -> Path:
+        """Feature shards of a corpus."""
+        return self.root / "data" / "features" / name
+
+    @property
+    def extractors(self) -> Path:
+        """Weights of the networks that made the features."""
+        return self.root / "data" / "extractors"
+
+    @property
+    def words(self) -> Path:
+        """Word vectors."""
+        return self.root / "data" / "words"
+
+    def pretrained(self, method: str, seed: int | None = None) -> Path:
+        """Pretraining runs of a method, or one of them."""
+        return _seeded(self.root / "runs" / "pretrain" / method, seed)
+
+    def finetuned(self, method: str, benchmark: str | None = None, seed: int | None = None) -> Path:
+        """Fine-tuning runs of a method, or those on a benchmark, or one of them."""
+        folder = self.root / "runs" / "finetune" / method
+        return _seeded(folder / benchmark, seed) if benchmark else folder
+
+    def evaluated(self, method: str, seed: int | None = None) -> Path:
+        """Evaluations of a method, or those of one seed."""
+        return _seeded(self.root / "runs" / "evaluate" / method, seed)
+
+    @property
+    def reports(self) -> Path:
+        """What people read: the page, tables, metrics."""
+        return self.root / "reports"
+
+    @property
+    def tracking(self) -> Path:
+        """The tracker's database and artifacts: outside every pipeline output."""
+        return self.root / "tracking"
+
+
+def _seeded(folder: Path, seed: int | None) -> Path:
+    return folder if seed is None else folder / f"seed-{seed}"
+
+
+def home(directory: Path | None = None) -> Path:
+    """Return the absolute root of the working copy that `directory` (default: here) belongs to.
+
+    DVC runs queued experiments in a copy below .dvc/tmp/exps; their home is the copy's owner, so that
+    all runs meet in one tracker.
+    """
+    here = (directory or Path.cwd()).resolve()
+    for parent in here.parents:
+        if parent.parts[-3:] == (".dvc", "tmp", "exps"):
+            return parent.parents[2]
+    return here

@@ -1,0 +1,66 @@
+"""Long work that can be killed at any moment and goes on where it was.
+
+DVC deletes a stage's outputs before it runs the stage, so unfinished work lives beside them, in
+`.scratch/`, in a folder named after what identifies the work; it becomes the output by one rename.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from multisk.errors import InputError
+from multisk.layout import home
+
+
+def digest(identity: Any) -> str:
+    """Return the sha256 of anything that JSON can write, independent of the order of keys."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Return the sha256 of a file; raise InputError when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; run the stage that makes it (dvc repro)") from None
+
+
+@contextmanager
+def resumable(out: Path, identity: Any) -> Iterator[Path]:
+    """Give a folder to work in, and make it `out` when the block ends.
+
+    The same `out` and `identity` give the same folder again after an interruption; work that was begun
+    with another identity is left alone until this one has succeeded.
+    """
+    attempts = home() / ".scratch" / out
+    work = attempts / digest(identity)[:16]
+    work.mkdir(parents=True, exist_ok=True)
+    yield work
+    shutil.rmtree(out, ignore_errors=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(work, out)
+    shutil.rmtree(attempts, ignore_errors=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON so that a reader finds the old content or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(path.suffix + ".tmp")
+    temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
+    os.replace(temporary, path)
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON; raise InputError when it is missing or damaged."""
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run the stage that makes it (dvc repro)") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: damaged ({error}); delete it and run dvc repro") from None
