@@ -1,0 +1,1 @@
+"""Where clips come from: folders of media files, each with the same manifests."""
