@@ -1,0 +1,264 @@
+"""Features on disk: few large shards, one index, random access to any slice.
+
+    data/features/<corpus>/index.parquet            one row per video and stream
+                           appearance-00000.safetensors, motion-00000.safetensors, ...
+
+A shard holds one half-precision tensor `features` [N, D], time first; videos follow each other.
+The index is the commit point: it is replaced atomically after the shards that it names, so what a
+killed writer left behind besides is overwritten by the next one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from multisk.errors import InputError
+
+Status = Literal["ok", "absent", "failed"]
+REMEDY = "delete the folder, extract again"
+COLUMNS = (
+    "video_id", "stream", "shard", "offset", "length", "dimension", "rate", "seconds", "status", "reason",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One stream of a video.
+
+    features: float [n, D]; [0, D] when there are none, so that D is known all the same
+    rate: features per second
+    status: "ok", "absent" (the file has no such track) or "failed" (`reason` says why)
+    """
+
+    features: np.ndarray
+    rate: float
+    status: Status = "ok"
+    reason: str = ""
+
+
+class FeatureStore:
+    """Reads a folder of features; cheap to pickle, safe to use after fork and spawn."""
+
+    def __init__(self, folder: Path, index: pd.DataFrame) -> None:
+        self.folder = folder
+        self.status = index
+        self._rows: dict[str, dict[str, int]] = {}
+        for row, (stream, video) in enumerate(zip(index["stream"], index["video_id"], strict=True)):
+            self._rows.setdefault(stream, {})[video] = row
+        self._shards = index["shard"].tolist()
+        self._offsets, self._lengths = index["offset"].tolist(), index["length"].tolist()
+        self._handles: dict[str, Any] = {}
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Self:
+        """Open a store; raise InputError when the index is missing, damaged or incomplete."""
+        return cls(Path(folder), _read_index(Path(folder) / "index.parquet")[0])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_handles": {}}
+
+    def videos(self) -> list[str]:
+        """Return the usable videos, in the order written: those of which no stream failed."""
+        failed = set(self.status.loc[self.status["status"] == "failed", "video_id"])
+        return [video for video in dict.fromkeys(self.status["video_id"]) if video not in failed]
+
+    def streams(self) -> list[str]:
+        """Return the names of the streams."""
+        return list(self._rows)
+
+    def length(self, video_id: str, stream: str) -> int:
+        """Return the number of features of a video; 0 if the stream is absent, failed or unknown."""
+        row = self._of(stream).get(video_id)
+        return 0 if row is None else self._lengths[row]
+
+    def rate(self, stream: str) -> float:
+        """Return a stream's features per second."""
+        return float(self._first(stream, "rate"))
+
+    def dimension(self, stream: str) -> int:
+        """Return the width D of a stream's features."""
+        return int(self._first(stream, "dimension"))
+
+    def read(self, video_id: str, stream: str, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Return features `start` to `stop` of a video as f32 [n, D], reading nothing else.
+
+        As with any slice, what lies outside 0..length is left out; a video without this stream gives [0, D].
+        Raises InputError for a damaged shard and for values that are not finite.
+        """
+        length = self.length(video_id, stream)
+        start, stop, _ = slice(start, stop).indices(length)
+        if stop <= start:
+            return np.zeros((0, self.dimension(stream)), np.float32)
+        row = self._rows[stream][video_id]
+        shard, offset = self._shards[row], self._offsets[row]
+        features = self._slice(shard, offset + start, offset + stop)
+        if not np.isfinite(features).all():
+            raise InputError(f"{self.folder / shard}: {stream} of video {video_id} is not finite; {REMEDY}")
+        return features.astype(np.float32)
+
+    def _slice(self, shard: str, start: int, stop: int) -> np.ndarray:
+        if shard not in self._handles:
+            self._handles[shard] = _open_shard(self.folder / shard)
+        features = self._handles[shard][start:stop]
+        if len(features) != stop - start:
+            raise InputError(f"{self.folder / shard}: shorter than the index says; {REMEDY}")
+        return features
+
+    def _of(self, stream: str) -> dict[str, int]:
+        if stream not in self._rows:
+            known = ", ".join(self._rows) or "none"
+            raise InputError(f"{self.folder}: no stream {stream!r} in this store; there are: {known}")
+        return self._rows[stream]
+
+    def _first(self, stream: str, column: str) -> Any:
+        return self.status[column].iloc[next(iter(self._of(stream).values()))]
+
+
+class StoreWriter:
+    """Appends videos to a store and goes on where an earlier writer was stopped.
+
+    Shards are written together, once the videos since the last ones weigh `shard_megabytes`, or by `flush`.
+    `fingerprint` says what the features were made from: a folder with another fingerprint is emptied first.
+
+        with StoreWriter(folder, shard_megabytes=64, fingerprint=digest) as writer:
+            for video in videos:
+                if video not in writer:
+                    writer.add(video, seconds, {"logmel": Stream(mel, rate=100)})
+    """
+
+    def __init__(self, folder: Path | str, shard_megabytes: float = 64, fingerprint: str = "") -> None:
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._limit = shard_megabytes * 2**20
+        self._fingerprint = fingerprint
+        self._rows: list[dict[str, Any]] = self._resume()
+        self._done = {row["video_id"] for row in self._rows}
+        self._pending: dict[str, list[np.ndarray]] = {}
+        self._part = 1 + max((_part(row["shard"]) for row in self._rows), default=-1)
+
+    def __contains__(self, video_id: str) -> bool:
+        return video_id in self._done
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.flush()
+
+    def add(self, video_id: str, seconds: float, streams: dict[str, Stream]) -> None:
+        """Append a video with all of its streams; raise InputError for values that are not finite."""
+        assert video_id not in self._done, f"{video_id} was added before"
+        halves = {name: _half(video_id, name, stream) for name, stream in streams.items()}
+        for name, stream in streams.items():
+            assert (stream.status == "ok") == bool(len(stream.features)), (video_id, name, stream.status)
+            self._rows.append(self._row(video_id, name, seconds, stream))
+            self._pending.setdefault(name, []).append(halves[name])
+        self._done.add(video_id)
+
+    @property
+    def full(self) -> bool:
+        """Whether what waits to be written weighs a shard."""
+        return sum(half.nbytes for halves in self._pending.values() for half in halves) >= self._limit
+
+    def flush(self) -> None:
+        """Write what was added since the last flush: first the shards, then the index that names them."""
+        for stream, halves in self._pending.items():
+            if any(len(half) for half in halves):
+                _save_shard(self.folder / _name(stream, self._part), np.concatenate(halves))
+        _write_index(self.folder / "index.parquet", self._rows, self._fingerprint)
+        self._pending = {}
+        self._part += 1
+
+    def _row(self, video_id: str, name: str, seconds: float, stream: Stream) -> dict[str, Any]:
+        values = (
+            video_id, name, _name(name, self._part), sum(len(half) for half in self._pending.get(name, [])),
+            *stream.features.shape, float(stream.rate), float(seconds), stream.status, stream.reason,
+        )  # fmt: skip
+        return dict(zip(COLUMNS, values, strict=True))
+
+    def _resume(self) -> list[dict[str, Any]]:
+        index = self.folder / "index.parquet"
+        if index.is_file():
+            table, fingerprint = _read_index(index)
+            if fingerprint == self._fingerprint:
+                return [
+                    dict(zip(COLUMNS, row, strict=True))
+                    for row in table[list(COLUMNS)].itertuples(index=False)
+                ]
+        for stale in _written(self.folder):
+            stale.unlink()
+        return []
+
+
+def _written(folder: Path) -> Iterator[Path]:
+    # The index goes first: without it the shards count as never written, whatever happens next.
+    yield from folder.glob("index.parquet*")
+    yield from folder.glob("*-[0-9][0-9][0-9][0-9][0-9].safetensors*")
+
+
+def _name(stream: str, part: int) -> str:
+    return f"{stream}-{part:05d}.safetensors"
+
+
+def _part(shard: str) -> int:
+    return int(shard.removesuffix(".safetensors").rpartition("-")[2])
+
+
+def _half(video_id: str, name: str, stream: Stream) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        half = np.ascontiguousarray(stream.features, dtype=np.float16)
+    assert half.ndim == 2, (video_id, name, half.shape)
+    if not np.isfinite(half).all():
+        raise InputError(
+            f"video {video_id}: {name} features are not finite in half precision; check its weights"
+        )
+    return half
+
+
+def _save_shard(path: Path, features: np.ndarray) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    save_file({"features": features}, temporary)
+    temporary.replace(path)
+
+
+def _open_shard(path: Path) -> Any:
+    if not path.is_file():
+        raise InputError(f"{path}: shard named by the index is missing; {REMEDY}")
+    try:
+        return safe_open(path, framework="numpy").get_slice("features")
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: damaged shard ({' '.join(str(error).split())}); {REMEDY}") from None
+
+
+def _write_index(path: Path, rows: list[dict[str, Any]], fingerprint: str) -> None:
+    table = pa.Table.from_pandas(pd.DataFrame(rows, columns=list(COLUMNS)), preserve_index=False)
+    metadata = {**(table.schema.metadata or {}), b"fingerprint": fingerprint.encode()}
+    temporary = path.with_name(path.name + ".tmp")
+    pq.write_table(table.replace_schema_metadata(metadata), temporary)
+    temporary.replace(path)
+
+
+def _read_index(path: Path) -> tuple[pd.DataFrame, str]:
+    if not path.is_file():
+        raise InputError(f"{path}: no feature index; run the extract stage for this corpus first")
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: damaged index ({reason}); {REMEDY}") from None
+    missing = [column for column in COLUMNS if column not in table.column_names]
+    if missing:
+        raise InputError(f"{path}: index lacks column {missing[0]!r}; {REMEDY}")
+    return table.to_pandas(), (table.schema.metadata or {}).get(b"fingerprint", b"").decode()
