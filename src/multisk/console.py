@@ -5,34 +5,37 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import click
+import typer
+
 from multisk.errors import InputError
 
 
-def run(command: Callable[..., Any]) -> None:
-    """Run a typer command or app as a program."""
-    import typer
-
-    app = command if isinstance(command, typer.Typer) else None
+def run(command: typer.Typer | Callable[..., None]) -> None:
+    """Run a typer app, or one function as such an app, as a program."""
+    app = command if isinstance(command, typer.Typer) else _app_of(command)
     try:
-        app(standalone_mode=False) if app else _single(command)
+        code: Any = app(standalone_mode=False)
     except InputError as error:
-        _stop(str(error), 2)
-    except KeyboardInterrupt:
-        _stop("stopped; run the same command again to go on", 130)
+        _stop(f"error: {' '.join(str(error).split())}", 2)
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(error.exit_code) from None
+    except (KeyboardInterrupt, click.Abort):
+        _stop("stopped; the same command goes on where this one was", 130)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        _stop(f"{error.filename or 'the disk'}: no space left; free some and run the same command again", 2)
+        _stop(f"error: {error.filename or 'disk'}: no space left; free some, the same command goes on", 2)
+    raise SystemExit(code if isinstance(code, int) else 0)
 
 
-def _single(command: Callable[..., Any]) -> None:
-    import typer
-
+def _app_of(function: Callable[..., None]) -> typer.Typer:
     app = typer.Typer(add_completion=False)
-    app.command()(command)
-    app(standalone_mode=False)
+    app.command()(function)
+    return app
 
 
 def _stop(message: str, code: int) -> None:
-    print(f"error: {' '.join(message.split())}" if code != 130 else message, file=sys.stderr)
+    print(message, file=sys.stderr)
     raise SystemExit(code)

@@ -1,0 +1,49 @@
+# Everything runs in .venv, which `make setup` builds from the pinned requirements.txt.
+VENV ?= $(CURDIR)/.venv
+PYTHON ?= python3
+export PATH := $(VENV)/bin:$(PATH)
+export UV_PYTHON := $(VENV)/bin/python
+export DVC_NO_ANALYTICS := 1
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup repro test lint ui bench requirements clean
+
+help: ## list these commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(INSTALLED) ## build .venv (repro and test do it if needed)
+
+$(INSTALLED): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' || \
+	  { echo "error: $(PYTHON) is older than 3.11; name a newer one: make setup PYTHON=python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $$(grep -oE '^uv==[0-9.]+' requirements.txt)
+	uv pip sync --quiet requirements.txt
+	uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+repro: setup ## run the whole pipeline and write reports/index.html
+	dvc repro
+	@echo "The report: $(CURDIR)/reports/index.html"
+
+test: setup ## run all tests
+	pytest -n auto --dist worksteal
+
+lint: setup ## check style and types
+	ruff check .
+	ruff format --check .
+	mypy
+
+ui: setup ## open the MLflow UI on the runs
+	multisk ui
+
+bench: setup ## measure Multi-SK and the training step
+	python benchmarks/multi_sinkhorn.py
+	python benchmarks/train_step.py
+
+requirements: setup ## compile requirements.in into requirements.txt
+	uv pip compile --quiet --python-version 3.11 --no-header --generate-hashes --output-file requirements.txt requirements.in
+
+clean: ## remove what the pipeline and the tests made, but not .venv
+	rm -rf data runs .scratch .pytest_cache .mypy_cache .ruff_cache .hypothesis
