@@ -18,6 +18,7 @@ Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
 Range = tuple[Positive, Positive]
 Benchmark = Literal["youcook2", "msrvtt"]
+Sampling = Literal["clip", "nearest", "max_pool"]  # how too many features become video_tokens
 
 
 class Section(BaseModel):
@@ -129,11 +130,13 @@ class Features(Section):
 class PretrainClips(Section):
     """How training clips are cut from narrated videos (paper: inputs)."""
 
+    corpus: str
     clips_per_video: Count
     seconds: Positive
     video_tokens: Count
     audio_frames: Count
     words: Count
+    sampling: Sampling
     shift_audio: bool  # as released: the audio window lies half a clip later than the text
 
 
@@ -144,7 +147,15 @@ class BenchmarkClips(Section):
     video_tokens: Count
     audio_frames: Count
     words: Count
+    sampling: Sampling
+    segments: Count  # cut each clip into so many pieces, embedded one by one and averaged; 1: at once
     complete_size: Count | None  # None: the number of test clips that the corpus lists
+
+    @model_validator(mode="after")
+    def _segments_divide_tokens(self) -> Self:
+        if self.video_tokens % self.segments or self.audio_frames % self.segments:
+            raise ValueError(f"segments ({self.segments}) must divide video_tokens and audio_frames")
+        return self
 
 
 class Clips(Section):
