@@ -46,4 +46,4 @@ requirements: setup ## compile requirements.in into requirements.txt
 	uv pip compile --quiet --python-version 3.11 --no-header --generate-hashes --output-file requirements.txt requirements.in
 
 clean: ## remove what the pipeline and the tests made, but not .venv
-	rm -rf data runs .scratch .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf data runs .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -28,28 +28,28 @@ class Layout:
         """Word vectors."""
         return self.root / "data" / "words"
 
+    @property
+    def runs(self) -> Path:
+        """Run folders of all stages."""
+        return self.root / "runs"
+
     def pretrained(self, method: str, seed: int | None = None) -> Path:
         """Pretraining runs of a method, or one of them."""
-        return _seeded(self.root / "runs" / "pretrain" / method, seed)
+        return _seeded(self.runs / "pretrain" / method, seed)
 
     def finetuned(self, method: str, benchmark: str | None = None, seed: int | None = None) -> Path:
         """Fine-tuning runs of a method, or those on a benchmark, or one of them."""
-        folder = self.root / "runs" / "finetune" / method
+        folder = self.runs / "finetune" / method
         return _seeded(folder / benchmark, seed) if benchmark else folder
 
     def evaluated(self, method: str, seed: int | None = None) -> Path:
-        """Evaluations of a method, or those of one seed."""
-        return _seeded(self.root / "runs" / "evaluate" / method, seed)
+        """All evaluations of a method, or those of one seed."""
+        return _seeded(self.runs / "evaluate" / method, seed)
 
     @property
     def reports(self) -> Path:
         """What people read: the page, tables, metrics."""
         return self.root / "reports"
-
-    @property
-    def tracking(self) -> Path:
-        """The tracker's database and artifacts: outside every pipeline output."""
-        return self.root / "tracking"
 
 
 def _seeded(folder: Path, seed: int | None) -> Path:

@@ -373,7 +373,8 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
 
 
 def _one_line(path: Path, error: ValidationError) -> str:
-    problems = error.errors()
+    # A misspelt key is also a missing one; the misspelling is the news.
+    problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     first = problems[0]
     key = ".".join(str(part) for part in first["loc"])
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""

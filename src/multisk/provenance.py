@@ -74,4 +74,4 @@ def _git(*arguments: str) -> str:
 
 
 def _relative(path: str) -> str:
-    return os.path.relpath(path) if os.path.isabs(path) else path
+    return os.path.relpath(path) if Path(path).is_absolute() else path

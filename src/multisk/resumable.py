@@ -1,12 +1,11 @@
 """Long work that can be killed at any moment and goes on where it was.
 
-DVC deletes a stage's outputs before it runs the stage, so unfinished work lives beside them, in
-`.scratch/`, in a folder named after what identifies the work; it becomes the output by one rename.
+DVC deletes a stage's outputs before it runs the stage, so unfinished work lives beside them, in a
+hidden folder named after what identifies the work; it becomes the output by one rename.
 """
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from multisk.errors import InputError
-from multisk.layout import home
 
 
 def digest(identity: Any) -> str:
@@ -38,13 +36,12 @@ def resumable(out: Path, identity: Any) -> Iterator[Path]:
     The same `out` and `identity` give the same folder again after an interruption; work that was begun
     with another identity is left alone until this one has succeeded.
     """
-    attempts = home() / ".scratch" / out
+    attempts = out.with_name(f".{out.name}.unfinished")
     work = attempts / digest(identity)[:16]
     work.mkdir(parents=True, exist_ok=True)
     yield work
     shutil.rmtree(out, ignore_errors=True)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(work, out)
+    work.rename(out)
     shutil.rmtree(attempts, ignore_errors=True)
 
 
@@ -53,7 +50,7 @@ def write_json(path: Path, content: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(path.suffix + ".tmp")
     temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def read_json(path: Path) -> Any:

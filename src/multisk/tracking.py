@@ -7,6 +7,7 @@ is down, the run goes on without it and `multisk sync` mirrors it later.
 
 import json
 import logging
+import os
 import re
 import time
 import uuid
@@ -25,8 +26,10 @@ logger = logging.getLogger(__name__)
 RECORD, STEPS, METRICS, PATCH = "run.json", "steps.jsonl", "metrics.json", "uncommitted.patch"
 MIRROR_SECONDS = 20.0
 BATCH = 900  # MLflow takes at most 1000 metrics in one request
-TAGS = ("stage", "method", "benchmark", "seed", "profile", "dataset_digest", "params_digest", "git_commit")
-TAGS += ("git_dirty", "dvc_stage", "dvc_experiment", "device")
+TAGS = (
+    "stage", "method", "benchmark", "seed", "profile", "dataset_digest", "params_digest",
+    "git_commit", "git_dirty", "dvc_stage", "dvc_experiment", "device",
+)  # fmt: skip
 
 
 class Run:
@@ -68,8 +71,9 @@ class Run:
         self.directory.mkdir(parents=True, exist_ok=True)
         record = self.directory / RECORD
         earlier = read_json(record) if record.exists() else {"run_key": uuid.uuid4().hex, "seconds": 0.0}
-        self.record = {**self.identity, **provenance(), "status": "running"}
-        self.record |= {key: earlier[key] for key in ("run_key", "seconds", "started") if key in earlier}
+        self.record = {**self.identity, **provenance(), "status": "running", "run_id": None}
+        kept = ("run_key", "run_id", "seconds", "started")
+        self.record |= {key: earlier[key] for key in kept if key in earlier}
         self._began, self._before = time.monotonic(), float(self.record["seconds"])
         if self.record["git_dirty"]:
             (self.directory / PATCH).write_text(source_difference())
@@ -105,7 +109,7 @@ class Run:
         self._steps.flush()
         self.record |= {"status": status, "seconds": self._before + time.monotonic() - self._began}
         write_json(self.directory / RECORD, self.record)
-        self.record["run_id"] = self.mirror.push(self.directory)
+        self.record["run_id"] = self.mirror.push(self.directory) or self.record["run_id"]
         write_json(self.directory / RECORD, self.record)
         self._mirrored = time.monotonic()
 
@@ -116,26 +120,36 @@ class Mirror:
     def __init__(self, tracking: Tracking) -> None:
         self.tracking = tracking
         self._client: Any = None
+        self._down = False
         self._runs: dict[str, str] = {}
         self._pushed: dict[str, int] = {}
 
     def push(self, directory: Path) -> str | None:
-        """Mirror a run folder; return its MLflow run id, or None when the tracker cannot be reached."""
+        """Mirror a run folder; return its MLflow run id, or None when the tracker cannot be reached.
+
+        After a failure only finished runs are tried, so that a dead tracker does not slow a run down.
+        """
+        record = read_json(directory / RECORD)
+        if self._down and record["status"] == "running":
+            return None
         try:
-            return self._push(directory)
+            run_id = self._push(directory, record)
         except Exception as error:  # whatever a tracker does must never stop the run that it watches
             logger.warning("%s: not mirrored (%s); run `multisk sync` later", directory, _first_line(error))
-            self._client = None
+            self._client, self._down = None, True
             return None
+        self._down = False
+        return run_id
 
-    def _push(self, directory: Path) -> str:
-        record = read_json(directory / RECORD)
+    def _push(self, directory: Path, record: Mapping[str, Any]) -> str:
         run_id = self._run_of(record)
         done = self._pushed[run_id]
         rows = [row for row in read_steps(directory / STEPS) if row["step"] >= done]
-        self._log(run_id, [(name, row[name], row["step"]) for row in rows for name in row if name != "step"])
+        self._log(
+            run_id, [(name, row[name], int(row["step"])) for row in rows for name in row if name != "step"]
+        )
         if rows:
-            self._pushed[run_id] = rows[-1]["step"] + 1
+            self._pushed[run_id] = int(rows[-1]["step"]) + 1
             self.client.set_tag(run_id, "mirrored_steps", str(self._pushed[run_id]))
         if record["status"] != "running":
             self._complete(run_id, directory, record["status"])
@@ -195,6 +209,8 @@ class Mirror:
     def client(self) -> Any:
         """The MLflow client, made on first use: importing mlflow takes seconds."""
         if self._client is None:
+            os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+            os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
             from mlflow import MlflowClient
 
             logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -235,4 +251,3 @@ def read_steps(path: Path) -> list[dict[str, float]]:
 
 def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0][:200]
-

@@ -40,6 +40,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("golden") is None:
         return
     recorded = [item for item in items if item.get_closest_marker("recorded")]
-    if not any("case" in getattr(getattr(item, "callspec", None), "params", {}) and
-               isinstance(item.callspec.params["case"], Path) for item in recorded):  # type: ignore[attr-defined]
+    if not any(
+        "case" in getattr(getattr(item, "callspec", None), "params", {})
+        and isinstance(item.callspec.params["case"], Path)
+        for item in recorded
+    ):  # type: ignore[attr-defined]
         raise pytest.UsageError(f"--golden {golden_folder(config)}: no recorded case in this folder")

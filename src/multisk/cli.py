@@ -1,0 +1,75 @@
+"""The command `multisk`: what the pipeline's stages do not cover."""
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from multisk import console
+from multisk.errors import InputError
+from multisk.layout import Layout, home
+from multisk.params import load_params
+
+app = typer.Typer(
+    help="Reproduction suite for Preserving Modality Structure Improves Multi-Modal Learning.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def use(profile: Annotated[str, typer.Argument(help="A file of profiles/, without .yaml.")]) -> None:
+    """Make a profile the active params.yaml; the old one is kept as params.yaml.old."""
+    source = Path("profiles") / f"{profile}.yaml"
+    if not source.exists():
+        known = ", ".join(sorted(path.stem for path in Path("profiles").glob("*.yaml"))) or "none here"
+        raise InputError(f"{source}: no such profile; there are: {known}")
+    load_params(source)
+    active = Path("params.yaml")
+    if active.exists():
+        shutil.copyfile(active, "params.yaml.old")
+    shutil.copyfile(source, active)
+    typer.echo(f"params.yaml is now {source}; run: dvc repro")
+
+
+@app.command()
+def check() -> None:
+    """Check params.yaml."""
+    params = load_params()
+    typer.echo(f"params.yaml: profile {params.profile}, methods {', '.join(params.methods)}")
+
+
+@app.command()
+def sync() -> None:
+    """Mirror to MLflow the runs that it lacks, from the files in runs/."""
+    from multisk.tracking import RECORD, Mirror
+
+    mirror = Mirror(load_params().tracking)
+    folders = sorted(path.parent for path in Layout(home()).runs.rglob(RECORD))
+    missed = [folder for folder in folders if not mirror.push(folder)]
+    typer.echo(f"{len(folders) - len(missed)} of {len(folders)} runs are in MLflow")
+    if missed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Open the MLflow UI on this working copy's runs."""
+    import os
+    import sys
+
+    from multisk.tracking import tracking_uri
+
+    uri = tracking_uri(load_params().tracking)
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
+    os.execv(sys.executable, [*command, "--host", host, "--port", str(port)])
+
+
+def main() -> None:
+    """Run the command line."""
+    console.run(app)

@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import pytest
+
+from multisk.errors import InputError
+from multisk.params import load_params
+
+PROFILES = sorted(Path(__file__).parents[1].glob("profiles/*.yaml"))
+
+
+@pytest.fixture
+def text(repository):
+    return (repository / "params.yaml").read_text()
+
+
+def load(folder, text):
+    path = folder / "params.yaml"
+    path.write_text(text)
+    return load_params(path)
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.stem)
+def test_each_profile_is_valid_and_names_itself(profile):
+    assert load_params(profile).profile == profile.stem
+
+
+def test_active_settings_are_the_default_profile(repository):
+    default = load_params(repository / "profiles" / "miniature.yaml")
+    assert load_params(repository / "params.yaml") == default
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "learning_rate:",
+            "lerning_rate:",
+            "pretrain.lerning_rate: unknown key, did you mean learning_rate?",
+        ),
+        ("  joint_dimension:", "  # joint_dimension:", "model.joint_dimension: missing"),
+        ("temperature: 0.05", "temperature: -1", "temperature: Input should be greater than 0"),
+        ("heads: 4", "heads: 7", "must divide dimension"),
+        ("fraction: 0.5", "fraction: half", "sspc.sinkhorn.fraction: Input should be a valid number"),
+        ("methods:", "methods: [", "cannot be read as YAML"),
+    ],
+)
+def test_a_mistake_is_named_in_one_line(tmp_path, text, old, new, message):
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, text.replace(old, new))
+    said = str(caught.value)
+    assert message in said
+    assert str(tmp_path / "params.yaml") in said
+    assert "\n" not in said
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"params\.yaml: no such file"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_a_file_without_sections_is_refused(tmp_path):
+    with pytest.raises(InputError, match="expected sections"):
+        load(tmp_path, "just words")
+
+
+def test_settings_cannot_be_changed(text, tmp_path):
+    params = load(tmp_path, text)
+    with pytest.raises(ValueError, match="frozen"):
+        params.profile = "other"
+
+
+def test_an_unknown_method_is_named_with_the_known_ones(text, tmp_path):
+    with pytest.raises(InputError, match=r"methods\.nothing: no such method; known: contrastive, eao, sspc"):
+        load(tmp_path, text).method("nothing")

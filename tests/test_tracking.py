@@ -1,0 +1,108 @@
+import json
+
+import pytest
+
+from multisk import tracking as module
+from multisk.params import Tracking
+from multisk.resumable import read_json
+from multisk.tracking import Mirror, Run, flatten, metric_name, read_steps
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory):
+    """One database for all tests: making a fresh one takes seconds."""
+    return f"sqlite:///{tmp_path_factory.mktemp('tracking') / 'mlflow.db'}"
+
+
+@pytest.fixture
+def settings(database, request, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # MLflow puts artifacts of experiments without a location here
+    return Tracking(experiment=request.node.name, uri=database)
+
+
+def run_in(folder, settings):
+    return Run(
+        folder,
+        settings,
+        stage="pretrain",
+        params={"model": {"dimension": 8}},
+        dataset_digest="d",
+        profile="test",
+        method="sspc",
+        seed=3,
+    )
+
+
+def mirrored(settings, run):
+    return Mirror(settings).client.get_run(run.record["run_id"])
+
+
+def test_a_run_is_files_and_an_mlflow_run(tmp_path, settings):
+    with run_in(tmp_path / "run", settings) as run:
+        for step in range(5):
+            run(step, {"loss": 1 / (step + 1)})
+        run.finish({"youcook2": {"zero-shot": {"t2v+a": {"R10": 12.5}}}})
+    record = read_json(tmp_path / "run" / "run.json")
+    assert record["status"] == "finished"
+    assert [row["step"] for row in read_steps(tmp_path / "run" / "steps.jsonl")] == list(range(5))
+    found = mirrored(settings, run)
+    assert found.info.run_id == record["run_id"]
+    assert found.info.status == "FINISHED"
+    assert found.data.params["model.dimension"] == "8"
+    assert found.data.metrics["youcook2/zero-shot/t2v_a/R10"] == 12.5
+    wanted = {"stage": "pretrain", "method": "sspc", "seed": "3", "dataset_digest": "d"}
+    assert wanted.items() <= found.data.tags.items()
+    assert "git_dirty" in found.data.tags
+    history = Mirror(settings).client.get_metric_history(found.info.run_id, "loss")
+    assert [(point.step, point.value) for point in history] == [(step, 1 / (step + 1)) for step in range(5)]
+
+
+def test_an_interrupted_run_goes_on_as_the_same_run(tmp_path, settings):
+    with pytest.raises(KeyboardInterrupt), run_in(tmp_path, settings) as first:
+        for step in range(4):
+            first(step, {"loss": 1.0})
+        raise KeyboardInterrupt
+    with run_in(tmp_path, settings) as second:
+        second.rewind(2)
+        for step in range(2, 6):
+            second(step, {"loss": 2.0})
+    assert second.record["run_id"] == first.record["run_id"]
+    assert second.record["started"] == first.record["started"]
+    assert [row["loss"] for row in read_steps(tmp_path / "steps.jsonl")] == [1, 1, 2, 2, 2, 2]
+    assert mirrored(settings, second).info.status == "FINISHED"
+
+
+def test_pushing_twice_adds_nothing(tmp_path, settings):
+    with run_in(tmp_path, settings) as run:
+        run(0, {"loss": 1.0})
+    again = Mirror(settings)
+    assert again.push(tmp_path) == run.record["run_id"]
+    assert len(again.client.get_metric_history(run.record["run_id"], "loss")) == 1
+
+
+def test_a_dead_tracker_stops_nothing_and_is_caught_up_with(tmp_path, settings, monkeypatch, caplog):
+    dead = Tracking(experiment=settings.experiment, uri="http://127.0.0.1:9")
+    monkeypatch.setattr(module, "MIRROR_SECONDS", 0)
+    with run_in(tmp_path / "run", dead) as run:
+        run(0, {"loss": 1.0})
+    assert read_json(tmp_path / "run" / "run.json")["run_id"] is None
+    assert "multisk sync" in caplog.text
+    assert Mirror(settings).push(tmp_path / "run") is not None
+
+
+def test_a_failed_run_is_marked(tmp_path, settings):
+    with pytest.raises(ValueError, match="bad"), run_in(tmp_path, settings) as run:
+        raise ValueError("bad")
+    assert read_json(tmp_path / "run.json")["status"] == "failed"
+    assert mirrored(settings, run).info.status == "FAILED"
+
+
+def test_a_line_cut_short_by_a_kill_is_left_out(tmp_path):
+    path = tmp_path / "steps.jsonl"
+    path.write_text(json.dumps({"step": 0}) + "\n" + '{"step": 1, "lo')
+    assert read_steps(path) == [{"step": 0}]
+
+
+def test_names_are_made_fit_for_mlflow():
+    assert metric_name("youcook2/t2v+a/R10") == "youcook2/t2v_a/R10"
+    assert dict(flatten({"a": {"b": 1, "c": [1, 2]}}, ".")) == {"a.b": 1, "a.c": [1, 2]}
