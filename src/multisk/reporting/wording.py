@@ -1,0 +1,54 @@
+"""How the page names methods, benchmarks, modalities and directions."""
+
+from collections.abc import Sequence
+
+from multisk.params import Params
+
+METHODS = {"contrastive": "Contrastive", "eao": "EAO", "sspc": "SSPC"}
+METRICS = {"R1": "R@1", "R5": "R@5", "R10": "R@10", "R50": "R@50", "MedR": "MedR", "MeanR": "MeanR"}
+METRICS |= {"GeoMean": "GeoMean"}
+MODALITIES = {"t": "text", "v": "video", "a": "audio"}
+DOMAINS = {"youcook2": "close domain", "msrvtt": "far domain"}
+PARTIES = {"t": "text", "v": "video", "a": "audio", "tv": "text, video", "ta": "text, audio"}
+PARTIES |= {"va": "video+audio, fused", "t+v": "text+video", "t+a": "text+audio", "v+a": "video+audio"}
+PARTIES |= {"tv": "text+video, fused", "ta": "text+audio, fused"}
+
+
+def method_name(method: str) -> str:
+    """Return a method's name in prose."""
+    return METHODS.get(method, method)
+
+
+def modality_name(modality: str) -> str:
+    """Return a modality's name; names that are already long stay."""
+    return MODALITIES.get(modality, modality)
+
+
+def benchmark_name(params: Params, benchmark: str) -> str:
+    """Return the corpus that stands for a benchmark: mini-youcook2 is not YouCook2."""
+    clips = getattr(params.clips, benchmark, None)
+    return clips.corpus if clips else benchmark
+
+
+def direction_name(direction: str) -> str:
+    """Return `t2v+a` as text → video+audio."""
+    query, _, gallery = direction.partition("2")
+    return f"{PARTIES.get(query, query)} → {PARTIES.get(gallery, gallery)}"
+
+
+def pair_name(pair: str) -> str:
+    """Return `t-va` as text – video+audio."""
+    return " – ".join("+".join(modality_name(letter) for letter in side) for side in pair.split("-"))
+
+
+def mean_and_spread(values: Sequence[float], digits: int = 1) -> str:
+    """Return `12.3 ± 0.4`: the mean and the standard deviation (n - 1) over seeds, if there are two."""
+    from statistics import fmean, stdev
+
+    mean = f"{fmean(values):.{digits}f}"
+    return f"{mean} ± {stdev(values):.{digits}f}" if len(values) > 1 else mean
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Return `a, b and c`."""
+    return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]])) if parts else "none"

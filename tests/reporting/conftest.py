@@ -1,0 +1,206 @@
+"""A small, complete working copy's outputs, and the page made of them."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from multisk.corpora.manifest import write_corpus
+from multisk.reporting import ReportSources, write_report
+
+METHODS = {"contrastive": "t2v+a", "eao": "t2va", "sspc": "t2v+a"}
+BENCHMARKS = {"youcook2": "mini-youcook2", "msrvtt": "mini-msrvtt"}
+SETTINGS = ("zero-shot", "fine-tuned")
+SEEDS = (0, 1)
+CLIPS = 24
+MISSING = 2
+HOSTILE = '<script>alert("pan")</script> & an onion'
+
+
+@pytest.fixture(scope="session")
+def complete(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
+    """A folder with everything that a page can show; tests copy it before they change it."""
+    root = tmp_path_factory.mktemp("complete")
+    shutil.copy(repository / "params.yaml", root / "params.yaml")
+    random = np.random.RandomState(0)
+    write_narrated(root)
+    for benchmark, corpus in BENCHMARKS.items():
+        write_captioned(root / "data" / "corpora" / corpus, corpus, hostile=benchmark == "msrvtt")
+        write_index(root / "data" / "features" / corpus, corpus)
+    for method, direction in METHODS.items():
+        write_method(root, method, direction, random)
+    write_anchors(root / "runs" / "evaluate" / "sspc", random)
+    return root
+
+
+@pytest.fixture
+def sources(complete: Path, tmp_path: Path) -> ReportSources:
+    """A copy that a test may damage."""
+    shutil.copytree(complete, tmp_path / "copy")
+    return ReportSources.below(tmp_path / "copy")
+
+
+@pytest.fixture(scope="session")
+def reports(complete: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The reports written from the complete folder."""
+    out = tmp_path_factory.mktemp("reports")
+    write_report(ReportSources.below(complete), out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def page(reports: Path) -> str:
+    return (reports / "index.html").read_text()
+
+
+def write_video(path: Path, shade: int, seconds: int = 2, rate: int = 4) -> None:
+    """Write a film whose every frame is one grey, brighter from second to second."""
+    import av
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=rate, options={"qp": "0", "g": "4"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for index in range(seconds * rate):
+            picture = np.full((48, 64, 3), shade + 40 * (index // rate), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def write_narrated(root: Path) -> None:
+    folder = root / "data" / "corpora" / "mini-howto"
+    write_video(folder / "videos" / "h0.mp4", 30)
+    videos = pd.DataFrame({"video_id": ["h0"], "path": ["videos/h0.mp4"], "split": ["train"], "seconds": [120.0]})
+    said = pd.DataFrame({"start": [0.0], "end": [2.0], "text": ["cut the onion"]})
+    write_corpus(
+        folder, name="mini-howto", role="narrated", description="", videos=videos, captions={"h0": said}
+    )
+
+
+def write_captioned(folder: Path, name: str, *, hostile: bool) -> None:
+    ids = [f"v{index:02d}" for index in range(CLIPS)]
+    for index, video_id in enumerate(ids[:-MISSING]):
+        write_video(folder / "videos" / f"{video_id}.mp4", 10 + 7 * index)
+    videos = pd.DataFrame(
+        {
+            "video_id": ids[:-MISSING],
+            "path": [f"videos/{video_id}.mp4" for video_id in ids[:-MISSING]],
+            "split": "test",
+            "seconds": 2.0,
+        }
+    )
+    captions = [[HOSTILE if hostile else f"slice the onion, part {index}"] for index in range(CLIPS)]
+    clips = pd.DataFrame({"clip_id": [f"clip-{v}" for v in ids], "video_id": ids, "start": 0.0, "end": 2.0})
+    clips = clips.assign(split="test", captions=captions)
+    write_corpus(folder, name=name, role="captioned", description="", videos=videos, clips=clips)
+
+
+def write_index(folder: Path, corpus: str) -> None:
+    folder.mkdir(parents=True)
+    rows = [("v00", "logmel", "absent"), ("v01", "logmel", "ok"), ("v01", "motion", "failed")]
+    rows += [("v01", "appearance", "failed"), ("v02", "logmel", "absent")]
+    pd.DataFrame(rows, columns=["video_id", "stream", "status"]).to_parquet(folder / "index.parquet")
+
+
+def write_method(root: Path, method: str, direction: str, random: np.random.RandomState) -> None:
+    folder = root / "runs" / "evaluate" / method
+    folder.mkdir(parents=True)
+    ids = [f"clip-v{index:02d}" for index in range(CLIPS - MISSING)]
+    directions = [direction, "v2t"] + (["t2v+a"] if direction == "t2va" else [])
+    ranks, gallery, metrics = [], [], {}
+    for benchmark in BENCHMARKS:
+        for setting in SETTINGS:
+            for seed in SEEDS:
+                found = {name: draw(ids, random) for name in directions}
+                run = {"benchmark": benchmark, "setting": setting, "seed": seed}
+                ranks += [{**run, "direction": d, "clip_id": c, "rank": r} for d in found for c, r in found[d].items()]
+                gallery += [{**run, "clip_id": c, "rank": r, "top": top(ids, c, r)} for c, r in found[direction].items()]
+                numbers = {name: measures(list(of.values())) for name, of in found.items()}
+                metrics.setdefault(benchmark, {}).setdefault(setting, {})[f"seed-{seed}"] = numbers
+    chance = {"R1": 4.2, "R5": 20.8, "R10": 41.7, "R50": 100.0, "MedR": 11.5, "MeanR": 11.5}
+    metrics["chance"] = dict.fromkeys(BENCHMARKS, chance)
+    sizes = {"present": CLIPS - MISSING, "complete": CLIPS, "missing": MISSING}
+    metrics["clips"] = dict.fromkeys(BENCHMARKS, sizes)
+    write_text(root / "reports" / "metrics" / f"{method}.json", json.dumps(metrics))
+    pd.DataFrame(ranks).to_parquet(folder / "ranks.parquet")
+    pd.DataFrame(gallery).to_parquet(folder / "gallery.parquet")
+    write_record(folder, "evaluate", method)
+    for seed in SEEDS:
+        write_training(root / "runs" / "pretrain" / method / f"seed-{seed}", "pretrain", method, seed, random)
+        for benchmark in BENCHMARKS:
+            directory = root / "runs" / "finetune" / method / benchmark / f"seed-{seed}"
+            write_training(directory, "finetune", method, seed, random, benchmark)
+
+
+def draw(ids: list[str], random: np.random.RandomState) -> dict[str, float]:
+    return {clip: float(1 + random.randint(len(ids) // 2)) for clip in ids}
+
+
+def top(ids: list[str], clip: str, rank: float) -> list[str]:
+    others = [other for other in ids if other != clip][:5]
+    return (others[: int(rank) - 1] + [clip] + others)[:5] if rank <= 5 else others
+
+
+def measures(ranks: list[float]) -> dict[str, float]:
+    recalls = {f"R{k}": 100 * sum(rank <= k for rank in ranks) / CLIPS for k in (1, 5, 10, 50)}
+    mean = float(np.prod([recalls[key] for key in ("R1", "R5", "R10")]) ** (1 / 3))
+    return recalls | {"MedR": float(np.median(ranks)), "MeanR": float(np.mean(ranks)), "GeoMean": mean}
+
+
+def write_training(
+    directory: Path, stage: str, method: str, seed: int, random: np.random.RandomState, benchmark: str | None = None
+) -> None:
+    lines = []
+    for step in range(40):
+        row: dict[str, float] = {"step": step, "loss": 4 * 0.97**step + 0.1 * random.rand(), "learning_rate": 1e-3}
+        row |= {"gradient_norm": 1 + random.rand(), "clips_per_second": 200 + 9 * random.rand()}
+        row |= {f"contrastive/{pair}": 4 * 0.96**step + random.rand() * 0.2 for pair in ("t-v", "t-a", "v-a")}
+        if method == "sspc" and step > 8:
+            for anchors in "tva":
+                row[f"sspc/usage/{anchors}"] = 20 + step * random.rand()
+                for data in "tva":
+                    for side in ("input_to_joint", "joint_to_input"):
+                        row[f"sspc/{side}/{anchors}-{data}"] = 0.7 * 0.99**step + 0.02 * random.rand()
+        lines.append(json.dumps(row) + "\n")
+    write_text(directory / "steps.jsonl", "".join(lines))
+    write_record(directory, stage, method, seed, benchmark)
+
+
+def write_record(
+    folder: Path, stage: str, method: str, seed: int | None = None, benchmark: str | None = None
+) -> None:
+    record = {
+        "stage": stage, "method": method, "benchmark": benchmark, "seed": seed, "status": "finished",
+        "run_id": f"id-{stage}-{method}-{benchmark}-{seed}", "git_commit": "0123456789abcdef", "git_dirty": False,
+        "params_digest": "p" * 64, "dataset_digest": "d" * 64, "device": "Test CPU, 2 threads",
+        "versions": {"python": "3.11.9", "torch": "2.11.0"}, "seconds": 90.0, "started": "2026-11-20T10:00:00+00:00",
+        "command": f"python stages/{stage}.py {method}", "dvc_stage": f"{stage}@{method}", "profile": "miniature",
+    }  # fmt: skip
+    write_text(folder / "run.json", json.dumps(record))
+
+
+def write_anchors(folder: Path, random: np.random.RandomState) -> None:
+    nmi, counts = [], []
+    things = {"action": ["cut", "stir", "pour"], "thing": ["onion", "pan", "egg", "tomato"], "place": ["kitchen", "yard"]}
+    for seed in SEEDS:
+        for modality in "tva":
+            for space in ("input", "joint"):
+                run = {"seed": seed, "modality": modality, "space": space}
+                for label, values in things.items():
+                    for kind, level in (("anchors", 0.4), ("shuffled", 0.08), ("k-means", 0.3)):
+                        nmi.append({**run, "label": label, "kind": kind, "nmi": level + 0.1 * random.rand()})
+                    cells = [(anchor, value) for anchor in range(12) for value in values]
+                    counts += [
+                        {**run, "label": label, "anchor": a, "value": v, "count": int(random.poisson(3 + 9 * (a % 4 == i)))}
+                        for (a, v), i in zip(cells, len(cells) * list(range(len(values))), strict=False)
+                    ]
+    pd.DataFrame(nmi).to_parquet(folder / "anchors_nmi.parquet")
+    pd.DataFrame(counts).to_parquet(folder / "anchors_counts.parquet")
+
+
+def write_text(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
