@@ -170,7 +170,7 @@ def _solve(
     """Yield the slots [P, S, N, K] of a group of problems and the copies [S, 1, 1], until all are solved."""
     *_, N, K = scores.shape
     gains, copies = _distinct_slots(K, r, slots)
-    scores_PNK = scores.to(_dtype(scores)).reshape(-1, N, K)
+    scores_PNK = scores.to(_dtype(scores)).reshape(-1, N, K).contiguous()
     balance = _balance
     if _exponent_span(scores_PNK, gains, epsilon) > _exponent_limit(scores_PNK):
         balance, scores_PNK = _balance_logarithms, scores_PNK.double()
