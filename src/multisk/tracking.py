@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
 from multisk.layout import home
 from multisk.params import Tracking
@@ -64,7 +64,6 @@ class Run:
             "params_digest": digest(params),
         }
         self.mirror = Mirror(tracking)
-        self._steps: Any = None
         self._mirrored = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -78,7 +77,7 @@ class Run:
         if self.record["git_dirty"]:
             (self.directory / PATCH).write_text(source_difference())
         write_json(record, self.record)
-        self._steps = (self.directory / STEPS).open("a")
+        self._steps: TextIO = _append_to(self.directory / STEPS)
         return self
 
     def __call__(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -93,7 +92,7 @@ class Run:
         path = self.directory / STEPS
         kept = [json.dumps(row) + "\n" for row in read_steps(path) if row["step"] < step]
         path.write_text("".join(kept))
-        self._steps = path.open("a")
+        self._steps = _append_to(path)
 
     def finish(self, metrics: Mapping[str, Any]) -> None:
         """Keep the run's final numbers, nested or flat."""
@@ -106,7 +105,6 @@ class Run:
         self._steps.close()
 
     def _save(self, status: str) -> None:
-        self._steps.flush()
         self.record |= {"status": status, "seconds": self._before + time.monotonic() - self._began}
         write_json(self.directory / RECORD, self.record)
         self.record["run_id"] = self.mirror.push(self.directory) or self.record["run_id"]
@@ -158,7 +156,8 @@ class Mirror:
     def _complete(self, run_id: str, directory: Path, status: str) -> None:
         metrics = directory / METRICS
         if metrics.exists():
-            self._log(run_id, [(name, value, 0) for name, value in flatten(read_json(metrics))])
+            numbers = [(name, value, 0) for name, value in flatten(read_json(metrics)) if _is_number(value)]
+            self._log(run_id, numbers)
         for name in (RECORD, METRICS, PATCH, "training.json"):
             if (directory / name).exists():
                 self.client.log_artifact(run_id, str(directory / name))
@@ -247,6 +246,15 @@ def read_steps(path: Path) -> list[dict[str, float]]:
         return []
     lines = path.read_text().splitlines(keepends=True)
     return [json.loads(line) for line in lines if line.endswith("}\n")]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _append_to(path: Path) -> TextIO:
+    # Line by line: what was logged survives a kill that follows.
+    return path.open("a", buffering=1)
 
 
 def _first_line(error: Exception) -> str:

@@ -1,0 +1,1 @@
+"""What the stages of dvc.yaml do, as functions: open the inputs, run, write plain files."""

@@ -1,0 +1,62 @@
+"""A corpus with its features and the word vectors, opened together."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from multisk.corpora.manifest import Corpus
+from multisk.errors import InputError
+from multisk.features.store import FeatureStore
+from multisk.features.words import WordVectors
+from multisk.layout import Layout
+from multisk.resumable import digest, file_digest
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What clips are cut from; `digest` identifies its content."""
+
+    corpus: Corpus
+    store: FeatureStore
+    words: WordVectors
+    digest: str
+
+    @classmethod
+    def open(cls, layout: Layout, corpus: str) -> Self:
+        """Open a corpus by name; raise InputError for what is missing, damaged or does not fit."""
+        manifest = Corpus.open(layout.corpus(corpus))
+        store = FeatureStore.open(layout.features(corpus))
+        _same_videos(manifest, store, layout.features(corpus))
+        identity = {
+            "corpus": manifest.digest,
+            "features": file_digest(layout.features(corpus) / "index.parquet"),
+            "extractors": file_digest(layout.extractors / "extractors.json"),
+            "words": file_digest(layout.words / "vectors.safetensors"),
+        }
+        return cls(manifest, store, WordVectors.open(layout.words), digest(identity))
+
+    @property
+    def dimensions(self) -> dict[str, int]:
+        """Widths of text and video tokens, as the models take them."""
+        video = self.store.dimension("appearance") + self.store.dimension("motion")
+        return {"text_dimension": self.words.dimension, "video_dimension": video}
+
+
+def sections(params: Any, *names: str) -> dict[str, Any]:
+    """Return the named sections of the settings (`clips.pretrain`) as plain data, for records."""
+    chosen = {}
+    for name in names:
+        value = params
+        for part in name.split("."):
+            value = value[part] if isinstance(value, dict) else getattr(value, part)
+        chosen[name] = value.model_dump(mode="json") if hasattr(value, "model_dump") else value
+    return chosen
+
+
+def _same_videos(corpus: Corpus, store: FeatureStore, folder: Path) -> None:
+    unknown = set(store.status["video_id"]) - set(corpus.videos["video_id"])
+    if unknown:
+        raise InputError(
+            f"{folder}: features of {len(unknown)} videos that {corpus.name} lacks, such as "
+            f"{min(unknown)!r}; run dvc repro features@{corpus.name}"
+        )

@@ -1,0 +1,42 @@
+"""Pretraining: a method on narrated videos."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from multisk.params import Params
+from multisk.pipeline.inputs import Inputs, sections
+from multisk.sampling import NarratedClips, collate_videos
+from multisk.tracking import Run
+from multisk.training import build_objective, train
+
+
+def pretraining_settings(params: Params, method: str) -> dict[str, Any]:
+    """Return the settings that a method's pretrained weights depend on."""
+    return sections(params, "clips.pretrain", "model", f"methods.{method}", "pretrain")
+
+
+def pretrain(params: Params, method: str, seed: int, inputs: Inputs, directory: Path) -> None:
+    """Pretrain a method with one seed, or go on with what the folder holds."""
+    settings = pretraining_settings(params, method)
+    run = Run(
+        directory,
+        params.tracking,
+        stage="pretrain",
+        method=method,
+        seed=seed,
+        profile=params.profile,
+        params=settings,
+        dataset_digest=inputs.digest,
+    )
+    with run:
+        dataset = NarratedClips(inputs.store, inputs.corpus, inputs.words, params.clips.pretrain, seed)
+        torch.manual_seed(seed)
+        objective = build_objective(params.method(method), params.model, **inputs.dimensions)
+        identity = {"dataset": inputs.digest, **settings}
+        result = train(
+            objective, dataset, collate_videos, params.pretrain, directory, run, seed=seed, identity=identity
+        )
+        run.finish(asdict(result))

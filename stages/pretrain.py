@@ -1,0 +1,22 @@
+"""Stage `pretrain`: train a method on narrated videos, once per seed."""
+
+from multisk import console
+from multisk.layout import Layout
+from multisk.params import load_params
+from multisk.pipeline.inputs import Inputs
+from multisk.pipeline.pretrain import pretrain, pretraining_settings
+from multisk.resumable import resumable
+
+
+def main(method: str) -> None:
+    """Pretrain a method of params.yaml into runs/pretrain/<method>/seed-<n>."""
+    params, layout = load_params(), Layout()
+    settings = pretraining_settings(params, method)
+    inputs = Inputs.open(layout, params.clips.pretrain.corpus)
+    with resumable(layout.pretrained(method), {"dataset": inputs.digest, **settings}) as folder:
+        for seed in params.pretrain.seeds:
+            pretrain(params, method, seed, inputs, folder / f"seed-{seed}")
+
+
+if __name__ == "__main__":
+    console.run(main)
