@@ -29,7 +29,7 @@ from multisk.sampling.tokens import (
     video_vector,
 )
 
-TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
+TOLERANCE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-5}
 RATES = {"appearance": 1.0, "motion": 1.5, "logmel": 100.0}
 
 
@@ -318,7 +318,7 @@ def captioned(recorded: dict[str, Any], kind: str, kwargs: dict[str, Any], split
             "captions": [captions_of(item, kind, split) for item in items],
         }
     )
-    corpus = SimpleNamespace(name=kind, of_split=lambda split: table)
+    corpus = SimpleNamespace(name=kind, of_split=lambda _: table)
     segments = kwargs.get("n_clips", 1)
     clips = BenchmarkClips(
         corpus=kind,
@@ -363,7 +363,7 @@ def cut(clip: dict[str, np.ndarray], inputs: dict[str, torch.Tensor], segments: 
         {"clip_id": ["vid7"], "video_id": ["vid7"], "start": [0.0], "end": [1e6], "split": ["test"]}
     )
     table["captions"] = [["some words"]]
-    corpus = SimpleNamespace(name="msrvtt", of_split=lambda split: table)
+    corpus = SimpleNamespace(name="msrvtt", of_split=lambda _: table)
     words = Words({"words": ["some"], "vectors": torch.zeros(1, inputs["text"].shape[1])})
     clips = BenchmarkClips(
         corpus="msrvtt",
