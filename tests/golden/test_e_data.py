@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import torch
 
+from multisk.features.words import WordVectors
 from multisk.params import BenchmarkClips, PretrainClips
 from multisk.sampling import CaptionedClips, NarratedClips, collate_clips
 from multisk.sampling.narrations import Narrations, captioned_span
@@ -55,18 +56,8 @@ class Store:
         return self.features[video_id][stream][start:stop].astype(np.float32)
 
 
-class Words:
-    """The recorded word table."""
-
-    def __init__(self, table: dict[str, Any]) -> None:
-        self.index = {word: row for row, word in enumerate(table["words"])}
-        self.vectors = table["vectors"].numpy()
-
-    def encode(self, text: str, max_words: int) -> tuple[np.ndarray, np.ndarray]:
-        rows = [self.index[word] for word in words_of(text) if word in self.index][:max_words]
-        vectors = np.zeros((max_words, self.vectors.shape[1]), np.float32)
-        vectors[: len(rows)] = self.vectors[rows]
-        return vectors, np.arange(max_words) < len(rows)
+def word_vectors(table: dict[str, Any]) -> WordVectors:
+    return WordVectors(table["words"], table["vectors"].numpy())
 
 
 def words_of(text: str) -> list[str]:
@@ -117,6 +108,16 @@ def test_audio_tokens(case: Path) -> None:
         torch.testing.assert_close(torch.from_numpy(audio), row["audio"])
         torch.testing.assert_close(torch.from_numpy(mask).float(), row["mask"])
         assert mask.sum() == row["n_frames"]
+
+
+@pytest.mark.recorded("E_data", "utils.pt")
+def test_text_tokens(case: Path) -> None:
+    recorded = load(case)
+    words = word_vectors(recorded["we"])
+    for row in recorded["text"]:
+        text, mask = words.encode("None" if row["is_none"] else row["sentence"], row["max_words"])
+        torch.testing.assert_close(torch.from_numpy(text), row["text"], rtol=0, atol=0)
+        torch.testing.assert_close(torch.from_numpy(mask).float(), row["mask"])
 
 
 @pytest.mark.recorded("E_data", "utils.pt")
@@ -192,7 +193,9 @@ def narrated(recorded: dict[str, Any], kwargs: dict[str, Any]) -> NarratedClips:
         videos=pd.DataFrame({"video_id": list(features), "split": "train"}),
         captions=lambda video_id: pd.DataFrame(recorded["videos"][video_id]["caption"]),
     )
-    return NarratedClips(Store(features), corpus, Words(recorded["we"]), pretrain_clips(kwargs), seed=0)  # type: ignore[arg-type]
+    return NarratedClips(
+        Store(features), corpus, word_vectors(recorded["we"]), pretrain_clips(kwargs), seed=0
+    )  # type: ignore[arg-type]
 
 
 def pretrain_clips(kwargs: dict[str, Any]) -> PretrainClips:
@@ -211,7 +214,7 @@ def pretrain_clips(kwargs: dict[str, Any]) -> PretrainClips:
 @pytest.mark.recorded("E_data", "howto_by_ind.pt")
 def test_clips_of_a_caption(case: Path) -> None:
     recorded = load(case.with_name("howto_dataset.pt"))
-    words = Words(recorded["we"])
+    words = word_vectors(recorded["we"])
     for row in load(case):
         video = recorded["videos"][row["vid"]]
         mel, count = video["mel"].float().numpy().T, len(row["audio_mask"])
@@ -329,7 +332,7 @@ def captioned(recorded: dict[str, Any], kind: str, kwargs: dict[str, Any], split
         segments=segments,
         complete_size=None,
     )
-    return CaptionedClips(Store(clips_of(items, kind)), corpus, Words(recorded["we"]), clips, split)  # type: ignore[arg-type]
+    return CaptionedClips(Store(clips_of(items, kind)), corpus, word_vectors(recorded["we"]), clips, split)  # type: ignore[arg-type]
 
 
 def captions_of(item: dict[str, Any], kind: str, split: str) -> list[str]:
@@ -364,7 +367,7 @@ def cut(clip: dict[str, np.ndarray], inputs: dict[str, torch.Tensor], segments: 
     )
     table["captions"] = [["some words"]]
     corpus = SimpleNamespace(name="msrvtt", of_split=lambda _: table)
-    words = Words({"words": ["some"], "vectors": torch.zeros(1, inputs["text"].shape[1])})
+    words = word_vectors({"words": ["some"], "vectors": torch.zeros(1, inputs["text"].shape[1])})
     clips = BenchmarkClips(
         corpus="msrvtt",
         video_tokens=len(inputs["video"]),

@@ -4,13 +4,14 @@ import warnings
 from functools import lru_cache
 
 import numpy as np
+import pandas as pd
 from torch.utils.data import Dataset
 
 from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
 from multisk.params import PretrainClips
 from multisk.sampling.collate import Item
-from multisk.sampling.narrations import Narrations, Span, sample_span
+from multisk.sampling.narrations import Narrations, Span, sample_span, windows
 from multisk.sampling.reader import AUDIO_STREAM, ClipReader, Store, Words, stack
 from multisk.sampling.tokens import audio_slice, duration_of, video_slice
 
@@ -60,13 +61,13 @@ class NarratedClips(Dataset[Item]):
 
     def draw(self, video_id: str, rng: np.random.RandomState) -> Item:
         """Draw the clips of a video."""
-        narrations, seconds = self._cached(video_id), self.clips.seconds
-        duration = self._duration(video_id)
+        narrations, seconds = self.narrations(video_id), self.clips.seconds
+        duration = self.duration(video_id)
         spans = [
             sample_span(narrations, duration, seconds, rng, self.clips.shift_audio)
             for _ in range(self.clips.clips_per_video)
         ]
-        names = [f"{video_id}@{span.start:.3f}" for span in spans]
+        names = [_name(video_id, span) for span in spans]
         clips = [self.read(video_id, span, name) for span, name in zip(spans, names, strict=True)]
         return stack(clips, names, [span.text for span in spans])
 
@@ -80,12 +81,58 @@ class NarratedClips(Dataset[Item]):
         audio = audio_slice(span.audio_start, span.audio_end, frames)
         return self._reader.read(name, video_id, span.text, video, audio)
 
-    def _duration(self, video_id: str) -> float:
+    def duration(self, video_id: str) -> int:
+        """Return a video's whole seconds: by its sound (as released), by its pictures where it has none."""
         frames = self._store.length(video_id, AUDIO_STREAM)
         if frames:
             return duration_of(frames)
         stream = self._reader.video_streams[-1]
         return int(self._store.length(video_id, stream) / self._store.rate(stream))
+
+    def narrations(self, video_id: str) -> Narrations:
+        """Return what is said in a video."""
+        return self._cached(video_id)
+
+
+class NarratedWindows(Dataset[Item]):
+    """Every training video cut into consecutive windows of `clips.seconds`, for looking at all of it once.
+
+    An item is one window like an item of `CaptionedClips`: text is what begins within the window, audio
+    and video are not shifted. What is left of a video after its last full window is left out.
+
+    Attributes:
+        rows: clip_id, video_id, start, end (seconds) of each window.
+    """
+
+    def __init__(self, store: Store, corpus: Corpus, words: Words, clips: PretrainClips) -> None:
+        self._videos = NarratedClips(store, corpus, words, clips, seed=0)
+        self._spans = [
+            (video_id, span)
+            for video_id in self._videos.videos
+            for span in windows(
+                self._videos.narrations(video_id), self._videos.duration(video_id), clips.seconds
+            )
+        ]
+        if not self._spans:
+            raise InputError(
+                f"{corpus.name}: no video lasts {clips.seconds:g} s; lower clips.pretrain.seconds"
+            )
+        self.rows = pd.DataFrame(
+            [(_name(video_id, span), video_id, span.start, span.end) for video_id, span in self._spans],
+            columns=["clip_id", "video_id", "start", "end"],
+        )
+
+    def __len__(self) -> int:
+        return len(self._spans)
+
+    def __getitem__(self, index: int) -> Item:
+        video_id, span = self._spans[index]
+        name = _name(video_id, span)
+        return stack([self._videos.read(video_id, span, name)], [name], [span.text])
+
+
+def _name(video_id: str, span: Span) -> str:
+    return f"{video_id}@{span.start:.3f}"
 
 
 class _NarrationCache:
