@@ -4,16 +4,18 @@ from multisk import console
 from multisk.corpora.miniature import render_corpus
 from multisk.layout import Layout
 from multisk.params import load_params
-from multisk.resumable import resumable
+from multisk.pipeline.inputs import sections
+from multisk.pipeline.records import recorded
+
+SHARED = ("kind", "seed", "width", "height", "frames_per_second")
 
 
 def main(corpus: str) -> None:
     """Render howto, youcook2 or msrvtt into data/corpora/mini-<corpus>."""
-    settings = load_params().corpora
-    identity = settings.model_dump(mode="json", include={corpus}, exclude={"workers"})
-    shared = settings.model_dump(mode="json", include={"kind", "seed", "width", "height", "frames_per_second"})
-    with resumable(Layout().corpus(f"mini-{corpus}"), identity | shared) as folder:
-        render_corpus(settings, corpus, folder)
+    params, layout = load_params(), Layout()
+    settings = sections(params, *(f"corpora.{key}" for key in (*SHARED, corpus)))
+    with recorded(params, layout, "corpora", settings, "", layout.corpus(f"mini-{corpus}")) as folder:
+        render_corpus(params.corpora, corpus, folder)
 
 
 if __name__ == "__main__":

@@ -306,6 +306,7 @@ class Evaluate(Section):
 
     weights: Literal["raw", "ema"]  # as released: the raw weights
     batch_size: Count
+    clusters: Count  # of k-means, beside methods that have no anchors to take the number from
 
 
 class Tracking(Section):

@@ -27,7 +27,7 @@ RECORD, STEPS, METRICS, PATCH = "run.json", "steps.jsonl", "metrics.json", "unco
 MIRROR_SECONDS = 20.0
 BATCH = 900  # MLflow takes at most 1000 metrics in one request
 TAGS = (
-    "stage", "method", "benchmark", "seed", "profile", "dataset_digest", "params_digest",
+    "stage", "method", "benchmark", "corpus", "seed", "profile", "dataset_digest", "params_digest",
     "git_commit", "git_dirty", "dvc_stage", "dvc_experiment", "device",
 )  # fmt: skip
 
@@ -49,6 +49,7 @@ class Run:
         profile: str,
         method: str | None = None,
         benchmark: str | None = None,
+        corpus: str | None = None,
         seed: int | None = None,
     ) -> None:
         self.directory = directory
@@ -57,6 +58,7 @@ class Run:
             "stage": stage,
             "method": method,
             "benchmark": benchmark,
+            "corpus": corpus,
             "seed": seed,
             "profile": profile,
             "dataset_digest": dataset_digest,
@@ -186,7 +188,7 @@ class Mirror:
     def _create(self, experiment: str, record: Mapping[str, Any]) -> Any:
         from mlflow.entities import Param
 
-        parts = [record[part] for part in ("method", "benchmark") if record[part]]
+        parts = [record[part] for part in ("method", "benchmark", "corpus") if record[part]]
         parts += [f"seed-{record['seed']}"] if record["seed"] is not None else []
         tags = {tag: str(record[tag]) for tag in TAGS if record[tag] is not None}
         tags |= {"run_key": record["run_key"], "mlflow.source.name": record["command"]}

@@ -27,12 +27,23 @@ def finetuning_method(method: Method, pair_weight: float) -> Method:
 
 
 def finetune(
-    params: Params, method: str, benchmark: Benchmark, seed: int, weights: Path, inputs: Inputs, directory: Path
+    params: Params,
+    method: str,
+    benchmark: Benchmark,
+    seed: int,
+    weights: Path,
+    inputs: Inputs,
+    directory: Path,
 ) -> None:
     """Fine-tune pretrained weights on a benchmark, or go on with what the folder holds."""
     training: Training = getattr(params.finetune, benchmark)
     settings: dict[str, Any] = sections(
-        params, f"clips.{benchmark}", "model", f"methods.{method}", f"finetune.{benchmark}", "finetune.pair_weight"
+        params,
+        f"clips.{benchmark}",
+        "model",
+        f"methods.{method}",
+        f"finetune.{benchmark}",
+        "finetune.pair_weight",
     )
     run = Run(
         directory,
@@ -54,5 +65,7 @@ def finetune(
         load_weights(objective.model, weights)
         objective.sspc = None
         identity = {"dataset": inputs.digest, "weights": file_digest(weights), **settings}
-        result = train(objective, dataset, collate_clips, training, directory, run, seed=seed, identity=identity)
+        result = train(
+            objective, dataset, collate_clips, training, directory, run, seed=seed, identity=identity
+        )
         run.finish(asdict(result))

@@ -1,0 +1,53 @@
+"""Stage `evaluate`: retrieval on both benchmarks, zero-shot and fine-tuned."""
+
+from typing import get_args
+
+import pandas as pd
+
+from multisk import console
+from multisk.layout import Layout
+from multisk.params import Benchmark, load_params
+from multisk.pipeline.evaluate import evaluate, merged, test_sizes, weights_of
+from multisk.pipeline.inputs import Inputs, sections
+from multisk.resumable import file_digest, resumable, write_json
+from multisk.tracking import read_steps
+
+
+def main(method: str) -> None:
+    """Evaluate every seed of a method into runs/evaluate/<method> and reports/metrics/<method>.json."""
+    params, layout = load_params(), Layout()
+    params.method(method)
+    inputs = {name: Inputs.open(layout, params.benchmark(name).corpus) for name in get_args(Benchmark)}
+    weights = {
+        seed: weights_of(layout, method, seed, params.evaluate.weights) for seed in params.pretrain.seeds
+    }
+    identity = {
+        "datasets": [opened.digest for opened in inputs.values()],
+        "weights": [file_digest(path) for paths in weights.values() for path in paths.values()],
+        **sections(params, "clips", "evaluate"),
+    }
+    with resumable(layout.evaluated(method), identity) as folder:
+        evaluations = {
+            seed: evaluate(params, method, seed, layout, inputs, folder / f"seed-{seed}") for seed in weights
+        }
+        metrics, tables = merged(evaluations)
+        for name, table in tables:
+            table.to_parquet(folder / f"{name}.parquet", index=False)
+    write_json(layout.reports / "metrics" / f"{method}.json", metrics | test_sizes(params, inputs))
+    write_curves(layout, method, params.pretrain.seeds)
+
+
+def write_curves(layout: Layout, method: str, seeds: tuple[int, ...]) -> None:
+    """Write the pretraining loss of all seeds as the CSV that `dvc plots` shows."""
+    rows = [
+        {"seed": seed, "step": row["step"], "loss": row["loss"]}
+        for seed in seeds
+        for row in read_steps(layout.pretrained(method, seed) / "steps.jsonl")
+    ]
+    path = layout.reports / "curves" / f"{method}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows).to_csv(path, index=False)
+
+
+if __name__ == "__main__":
+    console.run(main)
