@@ -188,14 +188,14 @@ def narrated(recorded: dict[str, Any], kwargs: dict[str, Any]) -> NarratedClips:
         }
         for video_id, video in recorded["videos"].items()
     }
-    corpus = SimpleNamespace(
+    corpus: Any = SimpleNamespace(
         name="howto",
         videos=pd.DataFrame({"video_id": list(features), "split": "train"}),
         captions=lambda video_id: pd.DataFrame(recorded["videos"][video_id]["caption"]),
     )
     return NarratedClips(
         Store(features), corpus, word_vectors(recorded["we"]), pretrain_clips(kwargs), seed=0
-    )  # type: ignore[arg-type]
+    )
 
 
 def pretrain_clips(kwargs: dict[str, Any]) -> PretrainClips:
@@ -321,7 +321,7 @@ def captioned(recorded: dict[str, Any], kind: str, kwargs: dict[str, Any], split
             "captions": [captions_of(item, kind, split) for item in items],
         }
     )
-    corpus = SimpleNamespace(name=kind, of_split=lambda _: table)
+    corpus: Any = SimpleNamespace(name=kind, of_split=lambda _: table)
     segments = kwargs.get("n_clips", 1)
     clips = BenchmarkClips(
         corpus=kind,
@@ -332,7 +332,7 @@ def captioned(recorded: dict[str, Any], kind: str, kwargs: dict[str, Any], split
         segments=segments,
         complete_size=None,
     )
-    return CaptionedClips(Store(clips_of(items, kind)), corpus, word_vectors(recorded["we"]), clips, split)  # type: ignore[arg-type]
+    return CaptionedClips(Store(clips_of(items, kind)), corpus, word_vectors(recorded["we"]), clips, split)
 
 
 def captions_of(item: dict[str, Any], kind: str, split: str) -> list[str]:
@@ -366,7 +366,7 @@ def cut(clip: dict[str, np.ndarray], inputs: dict[str, torch.Tensor], segments: 
         {"clip_id": ["vid7"], "video_id": ["vid7"], "start": [0.0], "end": [1e6], "split": ["test"]}
     )
     table["captions"] = [["some words"]]
-    corpus = SimpleNamespace(name="msrvtt", of_split=lambda _: table)
+    corpus: Any = SimpleNamespace(name="msrvtt", of_split=lambda _: table)
     words = word_vectors({"words": ["some"], "vectors": torch.zeros(1, inputs["text"].shape[1])})
     clips = BenchmarkClips(
         corpus="msrvtt",
@@ -377,4 +377,4 @@ def cut(clip: dict[str, np.ndarray], inputs: dict[str, torch.Tensor], segments: 
         segments=segments,
         complete_size=None,
     )
-    return CaptionedClips(Store({"vid7": clip}), corpus, words, clips, "test")[0]  # type: ignore[arg-type]
+    return CaptionedClips(Store({"vid7": clip}), corpus, words, clips, "test")[0]

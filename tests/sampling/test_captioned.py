@@ -1,0 +1,82 @@
+from typing import Any
+
+import pytest
+import torch
+
+from multisk.errors import InputError
+from multisk.params import BenchmarkClips
+from multisk.sampling import CaptionedClips, collate_clips
+
+Source = tuple[Any, Any, Any]  # store, corpus, words
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*have no features")
+
+
+def test_missing_clips_are_counted_and_left_out(captioned: Source, benchmark_clips: BenchmarkClips) -> None:
+    with pytest.warns(UserWarning, match="bench: test: 1 of 3 clips have no features"):
+        dataset = CaptionedClips(*captioned, benchmark_clips, "test")
+    assert dataset.clip_ids == ["first", "second"]
+    assert dataset.missing == ["gone"]
+    assert dataset.complete_size == 3
+    stated = benchmark_clips.model_copy(update={"complete_size": 1000})
+    assert CaptionedClips(*captioned, stated, "test").complete_size == 1000
+
+
+def test_a_complete_size_below_what_is_there_is_refused(
+    captioned: Source, benchmark_clips: BenchmarkClips
+) -> None:
+    with pytest.raises(InputError, match=r"complete_size: 1 is less than the 2 test clips"):
+        CaptionedClips(*captioned, benchmark_clips.model_copy(update={"complete_size": 1}), "test")
+
+
+def test_a_split_without_features_is_refused(captioned: Source, benchmark_clips: BenchmarkClips) -> None:
+    with pytest.raises(InputError, match="bench: validation: no clip with features"):
+        CaptionedClips(*captioned, benchmark_clips, "validation")
+
+
+def test_a_segment_of_a_video_has_its_own_features(
+    captioned: Source, benchmark_clips: BenchmarkClips
+) -> None:
+    batch = collate_clips([CaptionedClips(*captioned, benchmark_clips, "test")[0]])
+    assert batch["clip_id"] == ["first"]
+    assert batch["caption"] == ["cut the onion"]
+    assert batch["video_mask"].sum() == 12
+    assert batch["audio_mask"].all()
+    assert batch["audio"][0, 0, [0, -1]].tolist() == pytest.approx([-4.01, -12.0], abs=5e-3)
+    assert batch["text_mask"].tolist() == [[True, True, True, False, False]]
+
+
+def test_a_clip_without_sound_has_empty_audio(captioned: Source, benchmark_clips: BenchmarkClips) -> None:
+    item = CaptionedClips(*captioned, benchmark_clips, "test")[1]
+    assert not item["audio_mask"].any()
+    assert not item["audio"].any()
+    assert item["video_mask"].all()
+
+
+def test_training_draws_a_caption_per_epoch(captioned: Source, benchmark_clips: BenchmarkClips) -> None:
+    dataset = CaptionedClips(*captioned, benchmark_clips, "train", seed=5)
+    shown = []
+    for epoch in range(30):
+        dataset.set_epoch(epoch)
+        shown += dataset[0]["caption"]
+    assert set(shown) == {"cut", "stir", "soup"}
+    dataset.set_epoch(7)
+    assert dataset[0]["caption"] == [shown[7]]
+
+
+def test_segments_split_video_and_sound_but_not_text(
+    captioned: Source, benchmark_clips: BenchmarkClips
+) -> None:
+    whole = CaptionedClips(*captioned, benchmark_clips, "test")
+    cut = CaptionedClips(*captioned, benchmark_clips.model_copy(update={"segments": 4}), "test")
+    batch = collate_clips([cut[0], cut[1]])
+    assert batch["clip_id"] == ["first"] * 4 + ["second"] * 4
+    assert batch["audio"].shape == (8, 40, 200)
+    assert torch.equal(torch.cat(list(batch["video"][:4])), whole[0]["video"][0])
+    assert torch.equal(torch.cat(list(batch["audio"][:4]), dim=1), whole[0]["audio"][0])
+    assert all(torch.equal(text, whole[0]["text"][0]) for text in batch["text"][:4])
+
+
+def test_segments_must_divide_the_tokens(benchmark_clips: BenchmarkClips) -> None:
+    with pytest.raises(ValueError, match=r"segments \(5\) must divide"):
+        BenchmarkClips(**{**benchmark_clips.model_dump(), "segments": 5})
