@@ -15,10 +15,10 @@ from multisk.evaluation.gallery import gallery
 from multisk.evaluation.ranking import chance_level
 from multisk.evaluation.retrieval import Retrieval, retrieve
 from multisk.layout import Layout
-from multisk.models import build_model
 from multisk.models.weights import load_weights
 from multisk.params import Benchmark, Params
 from multisk.pipeline.inputs import Inputs, sections
+from multisk.pipeline.methods import method_model
 from multisk.resumable import digest
 from multisk.sampling import CaptionedClips
 from multisk.tracking import Run
@@ -41,7 +41,7 @@ class Evaluation:
         self.tables.setdefault(name, []).append(frame)
 
 
-def weights_of(layout: Layout, method: str, seed: int, kind: str) -> dict[tuple[str, str], Path]:
+def weights_of(layout: Layout, method: str, seed: int, kind: str) -> dict[tuple[Benchmark, str], Path]:
     """Return the weights of each (benchmark, setting)."""
     file = {"raw": "model.safetensors", "ema": "ema.safetensors"}[kind]
     return {
@@ -55,7 +55,7 @@ def weights_of(layout: Layout, method: str, seed: int, kind: str) -> dict[tuple[
 
 
 def evaluate(
-    params: Params, method: str, seed: int, layout: Layout, inputs: dict[str, Inputs], directory: Path
+    params: Params, method: str, seed: int, layout: Layout, inputs: dict[Benchmark, Inputs], directory: Path
 ) -> Evaluation:
     """Evaluate one seed of a method; embeddings are kept in the folder, for searching and plotting."""
     run = Run(
@@ -70,10 +70,10 @@ def evaluate(
     )
     evaluation = Evaluation()
     with run:
-        model = _model(params, method, next(iter(inputs.values())))
-        for (benchmark, setting), weights in weights_of(
-            layout, method, seed, params.evaluate.weights
-        ).items():
+        model = method_model(params, method, next(iter(inputs.values())).dimensions)
+        model.to("cuda" if torch.cuda.is_available() else "cpu")
+        files = weights_of(layout, method, seed, params.evaluate.weights)
+        for (benchmark, setting), weights in files.items():
             load_weights(model, weights)
             place = {"benchmark": benchmark, "setting": setting, "seed": seed}
             embedded, found = _retrieve(params, benchmark, model, inputs[benchmark])
@@ -87,9 +87,10 @@ def evaluate(
     return evaluation
 
 
-def test_sizes(params: Params, inputs: dict[str, Inputs]) -> dict[str, dict[str, dict[str, float]]]:
+def test_sizes(params: Params, inputs: dict[Benchmark, Inputs]) -> dict[str, dict[str, dict[str, Any]]]:
     """Return, per benchmark, what chance would score and how many test clips there are."""
-    clips, chance = {}, {}
+    clips: dict[str, dict[str, Any]] = {}
+    chance: dict[str, dict[str, Any]] = {}
     for benchmark, opened in inputs.items():
         dataset = _dataset(params, benchmark, opened)
         present, complete = len(dataset), dataset.complete_size
@@ -99,7 +100,7 @@ def test_sizes(params: Params, inputs: dict[str, Inputs]) -> dict[str, dict[str,
 
 
 def _retrieve(
-    params: Params, benchmark: str, model: nn.Module, inputs: Inputs
+    params: Params, benchmark: Benchmark, model: nn.Module, inputs: Inputs
 ) -> tuple[EmbeddedSet, Retrieval]:
     dataset = _dataset(params, benchmark, inputs)
     device = next(model.parameters()).device
@@ -107,16 +108,9 @@ def _retrieve(
     return embedded, retrieve(embedded, dataset.complete_size)
 
 
-def _dataset(params: Params, benchmark: str, inputs: Inputs) -> CaptionedClips:
+def _dataset(params: Params, benchmark: Benchmark, inputs: Inputs) -> CaptionedClips:
     clips = params.benchmark(benchmark)
     return CaptionedClips(inputs.store, inputs.corpus, inputs.words, clips, TEST_SPLIT[benchmark])
-
-
-def _model(params: Params, method: str, inputs: Inputs) -> nn.Module:
-    recipe = params.method(method)
-    anchors = recipe.sspc.anchors.count if recipe.sspc else None
-    model = build_model(recipe.model, params.model, anchors=anchors, **inputs.dimensions)
-    return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _compare_anchors(

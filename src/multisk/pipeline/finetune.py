@@ -4,26 +4,18 @@ The release of SSPC has no fine-tuning; the settings are those that EAO was rele
 loss alone, all pairs weighing the same, batch norm fixed.
 """
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from multisk.models.weights import load_weights
-from multisk.params import Benchmark, Method, PairWeights, Params, Training
+from multisk.params import Benchmark, Contrastive, PairWeights, Params, Training
 from multisk.pipeline.inputs import Inputs, sections
+from multisk.pipeline.methods import method_model
 from multisk.resumable import file_digest
 from multisk.sampling import CaptionedClips, collate_clips
 from multisk.tracking import Run
-from multisk.training import build_objective, train
-
-
-def finetuning_method(method: Method, pair_weight: float) -> Method:
-    """Return a method as it is fine-tuned: its model, and one weight for all contrastive pairs."""
-    weights = PairWeights(**dict.fromkeys(PairWeights.model_fields, pair_weight))
-    contrastive = method.contrastive.model_copy(update={"weights": weights})
-    return method.model_copy(update={"contrastive": contrastive})
+from multisk.training import Objective, train
 
 
 def finetune(
@@ -37,14 +29,8 @@ def finetune(
 ) -> None:
     """Fine-tune pretrained weights on a benchmark, or go on with what the folder holds."""
     training: Training = getattr(params.finetune, benchmark)
-    settings: dict[str, Any] = sections(
-        params,
-        f"clips.{benchmark}",
-        "model",
-        f"methods.{method}",
-        f"finetune.{benchmark}",
-        "finetune.pair_weight",
-    )
+    used = (f"clips.{benchmark}", "model", f"methods.{method}", f"finetune.{benchmark}")
+    settings = sections(params, *used, "finetune.pair_weight")
     run = Run(
         directory,
         params.tracking,
@@ -59,13 +45,18 @@ def finetune(
     with run:
         clips = params.benchmark(benchmark)
         dataset = CaptionedClips(inputs.store, inputs.corpus, inputs.words, clips, "train", seed)
-        recipe = finetuning_method(params.method(method), params.finetune.pair_weight)
-        torch.manual_seed(seed)
-        objective = build_objective(recipe, params.model, **inputs.dimensions)
-        load_weights(objective.model, weights)
-        objective.sspc = None
+        model = method_model(params, method, inputs.dimensions)
+        load_weights(model, weights)
+        objective = Objective(model, equal_weights(params, method))
         identity = {"dataset": inputs.digest, "weights": file_digest(weights), **settings}
+        torch.manual_seed(seed)
         result = train(
             objective, dataset, collate_clips, training, directory, run, seed=seed, identity=identity
         )
-        run.finish(asdict(result))
+        run.finish(result.summary)
+
+
+def equal_weights(params: Params, method: str) -> Contrastive:
+    """Return a method's contrastive loss with the weight that all pairs have in fine-tuning."""
+    weights = PairWeights(**dict.fromkeys(PairWeights.model_fields, params.finetune.pair_weight))
+    return params.method(method).contrastive.model_copy(update={"weights": weights})

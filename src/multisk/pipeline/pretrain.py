@@ -1,6 +1,5 @@
 """Pretraining: a method on narrated videos."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +7,10 @@ import torch
 
 from multisk.params import Params
 from multisk.pipeline.inputs import Inputs, sections
+from multisk.pipeline.methods import method_model
 from multisk.sampling import NarratedClips, collate_videos
 from multisk.tracking import Run
-from multisk.training import build_objective, train
+from multisk.training import Objective, train
 
 
 def pretraining_settings(params: Params, method: str) -> dict[str, Any]:
@@ -34,9 +34,12 @@ def pretrain(params: Params, method: str, seed: int, inputs: Inputs, directory: 
     with run:
         dataset = NarratedClips(inputs.store, inputs.corpus, inputs.words, params.clips.pretrain, seed)
         torch.manual_seed(seed)
-        objective = build_objective(params.method(method), params.model, **inputs.dimensions)
+        recipe = params.method(method)
+        objective = Objective(
+            method_model(params, method, inputs.dimensions), recipe.contrastive, recipe.sspc
+        )
         identity = {"dataset": inputs.digest, **settings}
         result = train(
             objective, dataset, collate_videos, params.pretrain, directory, run, seed=seed, identity=identity
         )
-        run.finish(asdict(result))
+        run.finish(result.summary)

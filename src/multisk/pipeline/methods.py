@@ -1,0 +1,16 @@
+"""A method of params.yaml as a model."""
+
+from typing import Any
+
+from multisk.models import build_model
+from multisk.params import Params
+
+
+def method_model(params: Params, method: str, dimensions: dict[str, int]) -> Any:
+    """Build a method's model, with weights from torch's global generator.
+
+    dimensions: `text_dimension` and `video_dimension`, as `Inputs.dimensions` gives them
+    """
+    recipe = params.method(method)
+    anchors = recipe.sspc.anchors.count if recipe.sspc else None
+    return build_model(recipe.model, params.model, anchors=anchors, **dimensions)
