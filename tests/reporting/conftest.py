@@ -73,7 +73,9 @@ def write_video(path: Path, shade: int, seconds: int = 2, rate: int = 4) -> None
 def write_narrated(root: Path) -> None:
     folder = root / "data" / "corpora" / "mini-howto"
     write_video(folder / "videos" / "h0.mp4", 30)
-    videos = pd.DataFrame({"video_id": ["h0"], "path": ["videos/h0.mp4"], "split": ["train"], "seconds": [120.0]})
+    videos = pd.DataFrame(
+        {"video_id": ["h0"], "path": ["videos/h0.mp4"], "split": ["train"], "seconds": [120.0]}
+    )
     said = pd.DataFrame({"start": [0.0], "end": [2.0], "text": ["cut the onion"]})
     write_corpus(
         folder, name="mini-howto", role="narrated", description="", videos=videos, captions={"h0": said}
@@ -116,8 +118,15 @@ def write_method(root: Path, method: str, direction: str, random: np.random.Rand
             for seed in SEEDS:
                 found = {name: draw(ids, random) for name in directions}
                 run = {"benchmark": benchmark, "setting": setting, "seed": seed}
-                ranks += [{**run, "direction": d, "clip_id": c, "rank": r} for d in found for c, r in found[d].items()]
-                gallery += [{**run, "clip_id": c, "rank": r, "top": top(ids, c, r)} for c, r in found[direction].items()]
+                ranks += [
+                    {**run, "direction": d, "clip_id": c, "rank": r}
+                    for d in found
+                    for c, r in found[d].items()
+                ]
+                gallery += [
+                    {**run, "clip_id": c, "rank": r, "top": top(ids, c, r)}
+                    for c, r in found[direction].items()
+                ]
                 numbers = {name: measures(list(of.values())) for name, of in found.items()}
                 metrics.setdefault(benchmark, {}).setdefault(setting, {})[f"seed-{seed}"] = numbers
     chance = {"R1": 4.2, "R5": 20.8, "R10": 41.7, "R50": 100.0, "MedR": 11.5, "MeanR": 11.5}
@@ -151,16 +160,25 @@ def measures(ranks: list[float]) -> dict[str, float]:
 
 
 def write_training(
-    directory: Path, stage: str, method: str, seed: int, random: np.random.RandomState, benchmark: str | None = None
+    directory: Path,
+    stage: str,
+    method: str,
+    seed: int,
+    random: np.random.RandomState,
+    benchmark: str | None = None,
 ) -> None:
     lines = []
     for step in range(40):
-        row: dict[str, float] = {"step": step, "loss": 4 * 0.97**step + 0.1 * random.rand(), "learning_rate": 1e-3}
+        row: dict[str, float] = {
+            "step": step,
+            "loss": 4 * 0.97**step + 0.1 * random.rand(),
+            "learning_rate": 1e-3,
+        }
         row |= {"gradient_norm": 1 + random.rand(), "clips_per_second": 200 + 9 * random.rand()}
         row |= {f"contrastive/{pair}": 4 * 0.96**step + random.rand() * 0.2 for pair in ("t-v", "t-a", "v-a")}
         if method == "sspc" and step > 8:
             for anchors in "tva":
-                row[f"sspc/usage/{anchors}"] = 20 + step * random.rand()
+                row[f"sspc/usage/joint/{anchors}"] = 20 + step * random.rand()
                 for data in "tva":
                     for side in ("input_to_joint", "joint_to_input"):
                         row[f"sspc/{side}/{anchors}-{data}"] = 0.7 * 0.99**step + 0.02 * random.rand()
@@ -184,7 +202,11 @@ def write_record(
 
 def write_anchors(folder: Path, random: np.random.RandomState) -> None:
     nmi, counts = [], []
-    things = {"action": ["cut", "stir", "pour"], "thing": ["onion", "pan", "egg", "tomato"], "place": ["kitchen", "yard"]}
+    things = {
+        "action": ["cut", "stir", "pour"],
+        "thing": ["onion", "pan", "egg", "tomato"],
+        "place": ["kitchen", "yard"],
+    }
     for seed in SEEDS:
         for modality in "tva":
             for space in ("input", "joint"):
@@ -194,7 +216,13 @@ def write_anchors(folder: Path, random: np.random.RandomState) -> None:
                         nmi.append({**run, "label": label, "kind": kind, "nmi": level + 0.1 * random.rand()})
                     cells = [(anchor, value) for anchor in range(12) for value in values]
                     counts += [
-                        {**run, "label": label, "anchor": a, "value": v, "count": int(random.poisson(3 + 9 * (a % 4 == i)))}
+                        {
+                            **run,
+                            "label": label,
+                            "anchor": a,
+                            "value": v,
+                            "count": int(random.poisson(3 + 9 * (a % 4 == i))),
+                        }
                         for (a, v), i in zip(cells, len(cells) * list(range(len(values))), strict=False)
                     ]
     pd.DataFrame(nmi).to_parquet(folder / "anchors_nmi.parquet")

@@ -2,9 +2,10 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,16 @@ from markupsafe import Markup
 
 from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
+from multisk.reporting import wording
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 WIDTH = 192  # of a thumbnail, at most, in pixels
 QUALITY = 80
 SAMPLE_SEED = 0
+
+Clips = Mapping[str, Mapping[Hashable, Any]]  # rows of clips.parquet by clip_id
 
 
 @dataclass(frozen=True)
@@ -27,18 +34,18 @@ class Picture:
     place: str  # its rank among all clips
     right: bool
     source: Markup | None
+    size: tuple[int, int]  # of the thumbnail
 
 
 @dataclass(frozen=True)
 class Query:
-    """A caption, what was retrieved for it, and where the right clip came."""
+    """A caption, the clips ranked highest, and where the right one came; it is always among `pictures`."""
 
     clip_id: str
     text: str
     rank: float
     pictures: tuple[Picture, ...]
-    found: bool  # the right clip is among the first five
-    ranks: pd.DataFrame  # method, setting, rank
+    ranks: dict[str, str]  # by setting, every method's rank of the right clip
 
 
 def sample_queries(clip_ids: Sequence[str], count: int, seed: int = SAMPLE_SEED) -> list[str]:
@@ -57,61 +64,72 @@ def queries(
     clip_id, rank and top; `corpus` has the clips' captions and videos.
     """
     assert corpus.clips is not None
-    clips = corpus.clips.set_index("clip_id")
+    clips = {row["clip_id"]: row for row in corpus.clips.to_dict("records")}
     of_seed = gallery[gallery["seed"] == seed]
-    shown = of_seed[(of_seed["method"] == method) & (of_seed["setting"] == setting)].set_index("clip_id")
-    chosen = sample_queries(list(shown.index), count)
-    return [_query(clip_id, shown.loc[clip_id], of_seed, clips, corpus) for clip_id in chosen]
+    shown = of_seed[(of_seed["method"] == method) & (of_seed["setting"] == setting)]
+    rows = {row["clip_id"]: row for row in shown.to_dict("records")}
+    return [_query(rows[clip_id], of_seed, clips, corpus) for clip_id in sample_queries(list(rows), count)]
 
 
-def _query(
-    clip_id: str, row: pd.Series, of_seed: pd.DataFrame, clips: pd.DataFrame, corpus: Corpus
-) -> Query:
-    top, rank = list(row["top"]), float(row["rank"])
+def _query(row: Mapping[Hashable, Any], of_seed: pd.DataFrame, clips: Clips, corpus: Corpus) -> Query:
+    clip_id, top, rank = row["clip_id"], list(row["top"]), float(row["rank"])
     places = [(other, str(place)) for place, other in enumerate(top, start=1)]
     if clip_id not in top:
         places.append((clip_id, f"{rank:g}"))
     pictures = tuple(_picture(other, place, other == clip_id, clips, corpus) for other, place in places)
-    ranks = of_seed.loc[of_seed["clip_id"] == clip_id, ["method", "setting", "rank"]]
-    return Query(clip_id, _caption(clip_id, clips), rank, pictures, clip_id in top, ranks)
+    found = of_seed[of_seed["clip_id"] == clip_id]
+    ranks = {setting: _by_method(found[found["setting"] == setting]) for setting in found["setting"].unique()}
+    return Query(clip_id, _caption(clip_id, clips), rank, pictures, ranks)
 
 
-def _picture(clip_id: str, place: str, right: bool, clips: pd.DataFrame, corpus: Corpus) -> Picture:
-    caption, clip = _caption(clip_id, clips), clips.loc[clip_id]
-    path = corpus.path(clip["video_id"])
-    return Picture(clip_id, caption, place, right, thumbnail(path, (clip["start"] + clip["end"]) / 2))
+def _by_method(found: pd.DataFrame) -> str:
+    pairs = zip(found["method"], found["rank"], strict=True)
+    return ", ".join(f"{wording.method_name(method)} {rank:g}" for method, rank in pairs)
 
 
-def _caption(clip_id: str, clips: pd.DataFrame) -> str:
-    if clip_id not in clips.index:
-        raise InputError(f"gallery.parquet: top: clip {clip_id!r} is not in the corpus; run dvc repro evaluate")
-    return str(clips.loc[clip_id, "captions"][0])
+def _picture(clip_id: str, place: str, right: bool, clips: Clips, corpus: Corpus) -> Picture:
+    caption, clip = _caption(clip_id, clips), clips[clip_id]
+    frame = thumbnail(corpus.path(clip["video_id"]), (clip["start"] + clip["end"]) / 2)
+    source, size = (_data_uri(frame), frame.size) if frame else (None, (0, 0))
+    return Picture(clip_id, caption, place, right, source, size)
 
 
-def thumbnail(path: Path, second: float) -> Markup | None:
-    """Return the frame shown at `second` as a JPEG data URI, or None where nothing can be decoded."""
+def _caption(clip_id: str, clips: Clips) -> str:
+    try:
+        return str(clips[clip_id]["captions"][0])
+    except KeyError:
+        raise InputError(
+            f"gallery.parquet: {clip_id!r} is no clip of the corpus; run dvc repro evaluate"
+        ) from None
+
+
+def thumbnail(path: Path, second: float) -> "Image | None":
+    """Return the frame shown at `second`, at most WIDTH pixels wide, or None where nothing can be decoded."""
     import av
 
     try:
         with av.open(str(path)) as container:
-            frame = _frame_at(container, second)
+            picture = _frame_at(container, second)
     except (OSError, IndexError, ValueError, av.FFmpegError):
         return None
-    if frame is None:
-        return None
-    picture = frame.to_image()
-    picture.thumbnail((WIDTH, WIDTH))
+    if picture is not None:
+        picture.thumbnail((WIDTH, WIDTH))
+    return picture
+
+
+def _data_uri(picture: "Image") -> Markup:
     buffer = io.BytesIO()
     picture.save(buffer, format="JPEG", quality=QUALITY)
     return Markup("data:image/jpeg;base64,") + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _frame_at(container, second: float):  # noqa: ANN001, ANN202
+def _frame_at(container: Any, second: float) -> "Image | None":
     stream = container.streams.video[0]
     first = stream.start_time or 0
     container.seek(first + int(second / stream.time_base), stream=stream)
-    frame, end = None, first * stream.time_base + second
-    for frame in container.decode(stream):  # noqa: B007
-        if frame.time is not None and frame.time >= end - 1e-6:
+    shown, wanted = None, float(first * stream.time_base) + second
+    for frame in container.decode(stream):
+        if shown is not None and frame.time > wanted + 1e-6:
             break
-    return frame
+        shown = frame
+    return None if shown is None else shown.to_image().rotate(shown.rotation, expand=True)

@@ -12,7 +12,8 @@ from markupsafe import Markup
 
 from multisk.corpora.manifest import Corpus
 from multisk.params import Params, load_params
-from multisk.reporting import figures, gallery, tables, wording
+from multisk.reporting import curves, figures, gallery, tables, wording
+from multisk.reporting.panels import Figure, Scale
 from multisk.reporting.results import (
     COUNT_COLUMNS,
     GALLERY_COLUMNS,
@@ -67,9 +68,9 @@ class Inputs:
         )
 
     @property
-    def scale(self) -> figures.Scale:
+    def scale(self) -> Scale:
         """The methods of params.yaml and any others that left results, in that order."""
-        return figures.Scale(tuple(ordered([*self.params.methods, *self.metrics["method"]], self.params.methods)))
+        return Scale(tuple(ordered([*self.params.methods, *self.metrics["method"]], self.params.methods)))
 
 
 def write_report(sources: ReportSources, out: Path) -> None:
@@ -103,21 +104,21 @@ def write_report(sources: ReportSources, out: Path) -> None:
     _write(out / "data" / "results.csv", inputs.metrics.to_csv(index=False, lineterminator="\n"))
 
 
-def _figures(inputs: Inputs) -> dict[str, figures.Figure | None]:
+def _figures(inputs: Inputs) -> dict[str, Figure | None]:
     scale, label = inputs.scale, partial(wording.benchmark_name, inputs.params)
     training = inputs.training
-    sizes = inputs.sizes[inputs.sizes["which"] == "complete"].set_index("benchmark")["value"]
+    sizes = inputs.sizes.pivot(index="benchmark", columns="which", values="value")
     ranks = inputs.ranks[inputs.ranks["benchmark"].isin(sizes.index)]
     made = {
         "headline": len(inputs.metrics)
         and figures.headline_figure(inputs.metrics, inputs.chance, scale, label),
         "recall": len(ranks) and figures.recall_figure(ranks, sizes, scale, label),
-        "loss": figures.loss_figure(training, scale, label),
-        "contrastive": figures.contrastive_figure(training, scale),
-        "sspc": figures.sspc_figure(training),
-        "usage": figures.usage_figure(training),
-        "pace": figures.pace_figure(training, scale, label),
-        "nmi": len(inputs.nmi) and figures.nmi_figure(inputs.nmi),
+        "loss": curves.loss_figure(training, scale, label),
+        "contrastive": curves.contrastive_figure(training, scale),
+        "sspc": curves.sspc_figure(training),
+        "usage": curves.usage_figure(training),
+        "pace": curves.pace_figure(training, scale, label),
+        "nmi": len(inputs.nmi) and figures.nmi_figure(inputs.nmi, scale),
         "anchors": len(inputs.counts) and figures.anchor_figure(inputs.counts),
     }
     return {name: figure if figure and figure.panels else None for name, figure in made.items()}
@@ -132,10 +133,12 @@ def _notice(params: Params) -> list[str]:
             "the roles of HowTo100M, YouCook2 and MSR-VTT and contain none of their videos."
         )
     if "random" in (params.features.appearance.weights, params.features.motion.weights):
-        sentences.append("The networks that make the features have random, seeded weights: nothing was downloaded.")
+        sentences.append(
+            "The networks that make the features have random, seeded weights: nothing was downloaded."
+        )
     sentences.append(
-        "It is not the published setting: these numbers do not compare with the paper's, and none of "
-        "the paper's are shown beside them. What compares is methods on this page, which share everything else."
+        "It is not the published setting: these numbers do not compare with the paper's, and none of the "
+        "paper's are shown beside them. What compares is the methods on this page: they share data and features."
     )
     return sentences
 
@@ -153,7 +156,7 @@ def _what_ran(inputs: Inputs) -> dict[str, Any]:
 
 
 def _galleries(inputs: Inputs, sources: ReportSources) -> list[dict[str, Any]]:
-    """Return a gallery per benchmark, of SSPC (or the last method that has one), zero-shot if that was run."""
+    """Return a gallery per benchmark: SSPC's, or that of the last method that has one; zero-shot first."""
     found = []
     for benchmark in wording.DOMAINS:
         name = wording.benchmark_name(inputs.params, benchmark)
@@ -200,15 +203,17 @@ def _markdown(groups: list[tables.Group], inputs: Inputs) -> str:
         return "Not run: no metrics; `dvc repro` makes them.\n"
     seeds = wording.listed([str(seed) for seed in sorted(inputs.metrics["seed"].unique())])
     head = (
-        f"Text → video+audio, profile `{inputs.params.profile}`: mean ± standard deviation over seeds {seeds}; "
-        "R@K and GeoMean in percent. Not the published setting: do not compare with the paper's numbers."
+        f"Text → video+audio, profile `{inputs.params.profile}`: mean ± standard deviation over seeds {seeds}."
+        " R@K and GeoMean in percent. Not the published setting: do not compare with the paper's numbers."
     )
     return f"{head}\n\n{tables.results_frame(groups).to_markdown(index=False, disable_numparse=True)}\n"
 
 
 def _render(**context: Any) -> str:
     files = resources.files(__package__)
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.globals.update(
         css=Markup(files.joinpath("style.css").read_text()),
         metric_names=[wording.METRICS[key] for key in tables.COLUMNS],

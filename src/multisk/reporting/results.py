@@ -15,7 +15,6 @@ from multisk.errors import InputError
 from multisk.resumable import read_json
 from multisk.tracking import RECORD, STEPS, flatten, read_steps
 
-METRICS = ("R1", "R5", "R10", "R50", "MedR", "MeanR", "GeoMean")
 SETTINGS = ("zero-shot", "fine-tuned")
 BESIDE_BENCHMARKS = ("chance", "clips")  # keys of a metrics file that are no benchmarks
 
@@ -26,8 +25,10 @@ GALLERY_COLUMNS = ("benchmark", "setting", "seed", "clip_id", "rank", "top")
 NMI_COLUMNS = ("seed", "modality", "space", "label", "kind", "nmi")
 COUNT_COLUMNS = ("seed", "modality", "space", "label", "anchor", "value", "count")
 DATASET_COLUMNS = ("corpus", "role", "videos", "minutes", "clips", "missing", "silent", "failed", "digest")
-RECORD_TEXTS = ("stage", "method", "benchmark", "run_id", "status", "git_commit", "device", "started")
-RECORD_TEXTS += ("command", "dvc_stage", "profile")
+RECORD_TEXTS = (
+    *("stage", "method", "benchmark", "run_id", "status", "git_commit", "device", "started"),
+    *("command", "dvc_stage", "profile"),
+)
 RECORD_COLUMNS = (*RECORD_TEXTS, "seed", "git_dirty", "versions", "seconds", "file")
 
 
@@ -96,10 +97,9 @@ def read_training(sources: ReportSources) -> pd.DataFrame:
     """Return what training runs logged: stage, method, benchmark, seed, step, term, value."""
     frames = [pd.DataFrame(columns=list(STEP_COLUMNS))]
     for stage, pattern in (("pretrain", "*/seed-*"), ("finetune", "*/*/seed-*")):
-        for path in sorted((sources.runs / stage).glob(f"{pattern}/{STEPS}")):
-            frames.append(_steps_of(path, stage))
-    frames = [frame for frame in frames if len(frame)] or frames
-    return pd.concat(frames, ignore_index=True)
+        paths = sorted((sources.runs / stage).glob(f"{pattern}/{STEPS}"))
+        frames += [_steps_of(path, stage) for path in paths]
+    return _together(frames)
 
 
 def read_evaluations(sources: ReportSources, name: str, columns: Sequence[str]) -> pd.DataFrame:
@@ -108,8 +108,7 @@ def read_evaluations(sources: ReportSources, name: str, columns: Sequence[str]) 
     for path in sorted((sources.runs / "evaluate").glob(f"*/{name}.parquet")):
         frame = _parquet(path, columns)
         frames.append(frame.assign(method=path.parent.name, file=sources.name(path)))
-    frames = [frame for frame in frames if len(frame)] or frames
-    return pd.concat(frames, ignore_index=True)
+    return _together(frames)
 
 
 def read_datasets(sources: ReportSources) -> pd.DataFrame:
@@ -183,6 +182,11 @@ def _steps_of(path: Path, stage: str) -> pd.DataFrame:
     return tidy.assign(**run, seed=_seed(path, seed, seed))[list(STEP_COLUMNS)]
 
 
+def _together(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    # pandas warns about empty tables among others: their columns have no types.
+    return pd.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True)
+
+
 def _extraction(index: Path) -> tuple[int | None, int | None]:
     if not index.exists():
         return None, None
@@ -211,7 +215,9 @@ def _mapping(path: Path, content: Any) -> Mapping[str, Any]:
 def _split(path: Path, place: str, depth: int) -> list[str]:
     parts = place.split("/")
     if len(parts) != depth:
-        raise InputError(f"{path}: {place}: expected {depth} levels of keys, found {len(parts)}; run dvc repro")
+        raise InputError(
+            f"{path}: {place}: expected {depth} levels of keys, found {len(parts)}; run dvc repro"
+        )
     return parts
 
 

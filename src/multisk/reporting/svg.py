@@ -3,7 +3,8 @@
 import io
 import re
 from collections.abc import Mapping
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, cast
 from xml.etree import ElementTree
 
 import matplotlib as mpl
@@ -17,6 +18,7 @@ SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 # which gives it a lighter tone on dark paper. Ink, line and paper are the page's own.
 INK, LINE, PAPER = "#1f2329", "#d0d7df", "#fffffd"
 BLUE, GREEN, VERMILION, PURPLE, AMBER, SKY = "#0072b2", "#009e73", "#d55e00", "#cc79a7", "#b07d00", "#3d9bd1"
+GREY = "#8a929b"
 COLOURS = (VERMILION, BLUE, GREEN, PURPLE, AMBER, SKY)
 VARIABLES = {
     INK: "ink",
@@ -28,11 +30,12 @@ VARIABLES = {
     PURPLE: "purple",
     AMBER: "amber",
     SKY: "sky",
+    GREY: "grey",
 }
 
 
 def style() -> dict[str, Any]:
-    """Return the settings that all figures share, for `matplotlib.rc_context`."""
+    """Return the settings that all figures share, by matplotlib's names."""
     inked = ("axes.labelcolor", "axes.edgecolor", "text.color", "xtick.color", "ytick.color")
     clear = ("figure.facecolor", "axes.facecolor", "savefig.facecolor", "legend.facecolor")
     return {
@@ -64,6 +67,11 @@ def style() -> dict[str, Any]:
     }
 
 
+def theme() -> AbstractContextManager[None]:
+    """Return a context in which matplotlib draws in the page's style."""
+    return mpl.rc_context(cast(Any, style()))
+
+
 def canvas(width: float, height: float) -> Figure:
     """Return an empty figure, in inches, that pyplot knows nothing of."""
     return Figure(figsize=(width, height), layout="constrained")
@@ -73,7 +81,7 @@ def inline(figure: Figure, name: str, alt: str) -> Markup:
     """Draw a figure as an <svg> element whose ids start with `name` and whose text alternative is `alt`."""
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    with mpl.rc_context(style()):
+    with theme():
         figure.savefig(buffer, format="svg", dpi=150, metadata=nothing)
     root = ElementTree.fromstring(buffer.getvalue())
     _drop(root, "metadata")
@@ -100,8 +108,7 @@ def _adapt(attributes: dict[str, str], name: str) -> None:
 
 
 def _recoloured(rules: str, variables: Mapping[str, str] = VARIABLES) -> str:
-    # The page sets the typeface; matplotlib's shorthand would name its own.
-    rules = re.sub(r"font: (?:[\w ]+ )?([\d.]+px)[^;]*", r"font-size: \1", rules)
+    rules = re.sub(r"font-family: [^;]*;? ?", "", rules)  # the page sets the typeface
     return re.sub(
         r"#[0-9a-f]{6}",
         lambda found: f"var(--{variables[found[0]]})" if found[0] in variables else found[0],

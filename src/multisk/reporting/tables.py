@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -46,11 +47,12 @@ class Group:
 
 @dataclass(frozen=True)
 class Table:
-    """A plain table: a caption, heads, rows of texts."""
+    """A plain table; its first `words` columns are prose, the others numbers."""
 
     caption: str
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    words: int = 1
 
 
 def result_groups(metrics: pd.DataFrame, chance: pd.DataFrame, params: Params) -> list[Group]:
@@ -62,7 +64,8 @@ def result_groups(metrics: pd.DataFrame, chance: pd.DataFrame, params: Params) -
             part = metrics[(metrics["benchmark"] == benchmark) & (metrics["setting"] == setting)]
             if part.empty:
                 continue
-            title = f"{wording.benchmark_name(params, benchmark)} ({wording.DOMAINS[benchmark]}), {setting}"
+            domain = wording.DOMAINS.get(benchmark, "own clips")
+            title = f"{wording.benchmark_name(params, benchmark)} ({domain}), {setting}"
             rows = _rows(part, ordered(part["method"], params.methods))
             groups.append(Group(title, benchmark, setting, rows, _chance_cells(levels)))
     return groups
@@ -98,14 +101,17 @@ def _chance_cells(levels: pd.Series) -> tuple[Cell, ...] | None:
     return tuple(Cell(f"{levels[metric]:.1f}" if metric in levels else NOTHING) for metric in COLUMNS)
 
 
+def _texts(cells: Sequence[Cell]) -> list[str]:
+    return [cell.text for cell in cells]
+
+
 def results_frame(groups: Sequence[Group]) -> pd.DataFrame:
     """Return result groups as one table of texts, chance included."""
     rows = []
     for group in groups:
-        for row in group.rows:
-            rows.append((group.title, row.name, row.direction, row.seeds, *(cell.text for cell in row.cells)))
+        rows += [(group.title, row.name, row.direction, row.seeds, *_texts(row.cells)) for row in group.rows]
         if group.chance:
-            rows.append((group.title, "chance", "", "", *(cell.text for cell in group.chance)))
+            rows.append((group.title, "chance", "", "", *_texts(group.chance)))
     heads = ["benchmark, setting", "method", "direction", "seeds", *(wording.METRICS[key] for key in COLUMNS)]
     return pd.DataFrame(rows, columns=heads)
 
@@ -126,12 +132,13 @@ def differences(metrics: pd.DataFrame, params: Params, method: str = "sspc") -> 
                 cell = gaps[(gaps["benchmark"] == benchmark) & (gaps["setting"] == setting)]
                 if len(cell):
                     place = f"{wording.benchmark_name(params, benchmark)}, {setting}"
-                    each = ", ".join(f"{gap:+.1f}" for gap in cell.sort_values("seed")["value"])
-                    name = wording.method_name(other)
-                    rows.append((place, name, f"{cell['value'].mean():+.1f}", each))
-    caption = f"R@10 of {wording.method_name(method)} minus that of each other method, in points, paired by seed."
+                    each = ", ".join(_signed(gap) for gap in cell.sort_values("seed")["value"])
+                    rows.append((place, wording.method_name(other), _signed(cell["value"].mean()), each))
+    caption = (
+        f"R@10 of {wording.method_name(method)} minus that of each other method, in points, paired by seed."
+    )
     heads = ("benchmark, setting", "compared with", "mean", "by seed")
-    return Table(caption, heads, tuple(sorted(rows, key=lambda row: row[1] != rows[0][1]))) if rows else None
+    return Table(caption, heads, tuple(rows), words=2) if rows else None
 
 
 def minutes(runs: pd.DataFrame) -> Table:
@@ -141,27 +148,33 @@ def minutes(runs: pd.DataFrame) -> Table:
     for (stage, method), found in runs.groupby(["stage", "method"], sort=False):
         benchmarks = ", ".join(_distinct(found["benchmark"]))
         seeds = ", ".join(f"{seed:.0f}" for seed in sorted(found["seed"].dropna().unique()))
-        names = str(stage), wording.method_name(str(method)) or NOTHING, benchmarks or NOTHING, seeds or NOTHING
+        names = (
+            str(stage),
+            wording.method_name(str(method)) or NOTHING,
+            benchmarks or NOTHING,
+            seeds or NOTHING,
+        )
         rows.append((*names, str(len(found)), f"{found['seconds'].sum() / 60:.1f}"))
     total = f"{runs['seconds'].sum() / 60:.1f}"
     rows.append(("all", NOTHING, NOTHING, NOTHING, str(len(runs)), total))
     heads = ("stage", "method", "benchmarks", "seeds", "runs", "minutes")
-    return Table("Minutes per stage, summed over the runs' own clocks.", heads, tuple(rows))
+    return Table("Minutes per stage, summed over the runs' own clocks.", heads, tuple(rows), words=4)
 
 
 def datasets(table: pd.DataFrame) -> Table:
     """Return the corpora and what extraction found in them."""
     rows = []
-    for row in table.itertuples(index=False):
-        counts = (_count(value) for value in (row.clips, row.missing, row.silent, row.failed))
-        rows.append((row.corpus, row.role, _count(row.videos), f"{row.minutes:.0f}", *counts, row.digest[:12]))
+    for row in table.to_dict("records"):
+        sizes = (_count(row[key]) for key in ("clips", "missing", "silent", "failed"))
+        videos, digest = (_count(row["videos"]), f"{row['minutes']:.0f}"), str(row["digest"])[:12]
+        rows.append((str(row["corpus"]), str(row["role"]), *videos, *sizes, digest))
     heads = ("corpus", "role", "videos", "minutes", "clips listed", "clips missing", "without audio")
     caption = (
         "The corpora. Clips listed: over all splits. Missing: listed without a file. Without audio: videos "
-        f"with no audio track. Failed: videos of which a stream could not be read. {NOTHING}: does not apply or "
-        "not run."
+        "with no audio track. Failed: videos of which a stream could not be read. "
+        f"{NOTHING}: does not apply or not run."
     )
-    return Table(caption, (*heads, "failed", "digest"), tuple(rows))
+    return Table(caption, (*heads, "failed", "digest"), tuple(rows), words=2)
 
 
 def test_sizes(counts: pd.DataFrame, params: Params) -> Table | None:
@@ -171,22 +184,30 @@ def test_sizes(counts: pd.DataFrame, params: Params) -> Table | None:
         sizes = counts[counts["benchmark"] == benchmark].set_index("which")["value"]
         texts = (_count(sizes.get(which)) for which in ("complete", "present", "missing"))
         rows.append((wording.benchmark_name(params, benchmark), *texts))
-    caption = "Test clips. R@K divides by all of them: a missing clip is an error; MedR is over those present."
+    caption = (
+        "Test clips. R@K divides by all of them: a missing clip is an error; MedR is over those present."
+    )
     return Table(caption, ("benchmark", "all", "present", "missing"), tuple(rows)) if rows else None
 
 
 def extractors(params: Params) -> Table:
     """Return which networks made the features, and where their weights come from."""
     features = params.features
-    motion = f"3-D ResNeXt, blocks {'-'.join(map(str, features.motion.blocks))}, width {features.motion.width}"
+    motion = (
+        f"3-D ResNeXt, blocks {'-'.join(map(str, features.motion.blocks))}, width {features.motion.width}"
+    )
     words = f"word vectors, {features.words.dimension}-d"
     rows = (
-        ("appearance", features.appearance.model, _weights(features.appearance.weights, features.appearance.seed)),
+        (
+            "appearance",
+            features.appearance.model,
+            _weights(features.appearance.weights, features.appearance.seed),
+        ),
         ("motion", motion, _weights(features.motion.weights, features.motion.seed)),
         ("text", words, _word_source(features.words.source)),
         ("audio", "log-mel, 40 bands; its network is trained with the rest", NOTHING),
     )
-    return Table("What made the features.", ("stream", "extractor", "weights"), rows)
+    return Table("What made the features.", ("stream", "extractor", "weights"), rows, words=3)
 
 
 def _weights(weights: str, seed: int) -> str:
@@ -227,20 +248,27 @@ def versions(runs: pd.DataFrame) -> list[tuple[str, str]]:
 def records(runs: pd.DataFrame) -> Table:
     """Return each run with what makes it again."""
     rows = []
-    for run in runs.itertuples(index=False):
-        seed = "" if pd.isna(run.seed) else f"seed {run.seed:.0f}"
-        what = " ".join(filter(None, (run.stage, wording.method_name(run.method), run.benchmark, seed)))
-        again = f"dvc repro {run.dvc_stage}" if run.dvc_stage else run.command
-        commit = f"{run.git_commit[:12] or NOTHING}{'*' if run.git_dirty else ''}"
-        taken = NOTHING if pd.isna(run.seconds) else f"{run.seconds / 60:.1f}"
-        rows.append((what, run.run_id or "not mirrored", commit, taken, again, run.file))
+    for run in runs.to_dict("records"):
+        seed = "" if pd.isna(run["seed"]) else f"seed {run['seed']:.0f}"
+        parts = (run["stage"], wording.method_name(run["method"]), run["benchmark"], seed)
+        again = f"dvc repro {run['dvc_stage']}" if run["dvc_stage"] else run["command"]
+        commit = f"{run['git_commit'][:12] or NOTHING}{'*' if run['git_dirty'] else ''}"
+        taken = NOTHING if pd.isna(run["seconds"]) else f"{run['seconds'] / 60:.1f}"
+        mirrored = run["run_id"] or "not mirrored"
+        rows.append((" ".join(filter(None, parts)), mirrored, commit, taken, again, run["file"]))
     caption = "Every run: its id in MLflow, commit (* with uncommitted changes), command and record."
-    return Table(caption, ("run", "MLflow run", "commit", "minutes", "made by", "record"), tuple(rows))
+    return Table(
+        caption, ("run", "MLflow run", "commit", "minutes", "made by", "record"), tuple(rows), words=6
+    )
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _distinct(values: pd.Series) -> list[str]:
     return [str(value) for value in values.unique() if value]
 
 
-def _count(value: float | None) -> str:
+def _count(value: Any) -> str:
     return NOTHING if value is None or pd.isna(value) else f"{int(value):,}"
