@@ -47,6 +47,7 @@ class Action:
 
     @property
     def name(self) -> str:
+        """The plain verb."""
         return self.verb.base
 
 
@@ -227,7 +228,7 @@ class Cook:
         return Recipe(place, tuple(steps))
 
     def _allowed(self, things: list[tuple[str, str]], steps: list[Step]) -> list[Step]:
-        """Steps on `things` (empty: on things not yet used) that may join `steps`."""
+        """Return the steps that may join `steps`: on `things`, or on new things where that is empty."""
         orders = {(step.thing, ACTIONS[step.action].order) for step in steps}
         names = {step.thing for step in steps}
         return [

@@ -76,7 +76,7 @@ def draw_step(stage: Stage, frame: Image.Image, action: str | None, time: float,
         MOTIONS[action](stage, frame, 2 * pi * ACTIONS[action].hertz * time, progress)
 
 
-def _wash(stage: Stage, frame: Image.Image, phase: float, progress: float) -> None:
+def _wash(stage: Stage, frame: Image.Image, phase: float, _progress: float) -> None:
     stage.put(frame, stage.cutting.whole(), 0.03 * sin(phase), 0.05, angle=16 * sin(phase))
     stage.tool(frame, "tap", -0.06, -0.46)
     stage.tool(frame, "water", 0.004 * cos(9 * phase), -0.22)
@@ -143,7 +143,7 @@ def _roll(stage: Stage, frame: Image.Image, phase: float, progress: float) -> No
     stage.tool(frame, "pin", 0.34 * sin(phase), -0.1 + 0.16 * progress, angle=4 * cos(phase))
 
 
-def _squeeze(stage: Stage, frame: Image.Image, phase: float, progress: float) -> None:
+def _squeeze(stage: Stage, frame: Image.Image, phase: float, _progress: float) -> None:
     press = 0.5 - 0.5 * cos(phase)
     stage.falling(frame, stage.cutting.drop(0.03), phase / (2 * pi), 6, 0, 0.14, 0.38, 0.1)
     stage.put(frame, stage.cutting.whole(), 0, 0, 0, 1 - 0.42 * press, 1 + 0.16 * press)
@@ -153,7 +153,7 @@ def _squeeze(stage: Stage, frame: Image.Image, phase: float, progress: float) ->
     stage.put(frame, hand, reach, 0, angle=180)
 
 
-def _fold(stage: Stage, frame: Image.Image, phase: float, progress: float) -> None:
+def _fold(stage: Stage, frame: Image.Image, phase: float, _progress: float) -> None:
     left, right = stage.cutting.strips(2)
     turn = cos(phase / 2)
     stage.put(frame, right)
@@ -166,7 +166,7 @@ def _fold(stage: Stage, frame: Image.Image, phase: float, progress: float) -> No
     stage.tool(frame, "glove", 0.36, 0.16, angle=24)
 
 
-def _pour(stage: Stage, frame: Image.Image, phase: float, progress: float) -> None:
+def _pour(stage: Stage, frame: Image.Image, phase: float, _progress: float) -> None:
     stage.vessel(frame, "bowl", 0, 0.08)
     drop = stage.cutting.drop(0.05)
     for i in range(7):
@@ -183,7 +183,7 @@ def _pour(stage: Stage, frame: Image.Image, phase: float, progress: float) -> No
     stage.tool(frame, "jug", 0.2, -0.42, angle=46 + 10 * sin(phase))
 
 
-def _stir(stage: Stage, frame: Image.Image, phase: float, progress: float) -> None:
+def _stir(stage: Stage, frame: Image.Image, phase: float, _progress: float) -> None:
     stage.vessel(frame, "bowl", 0, 0.08)
     drop = stage.cutting.drop(0.05)
     for i in range(5):
@@ -192,13 +192,13 @@ def _stir(stage: Stage, frame: Image.Image, phase: float, progress: float) -> No
     stage.tool(frame, "spoon", 0.26 * cos(phase), -0.3 + 0.07 * sin(phase), angle=-22 * cos(phase))
 
 
-def _shake(stage: Stage, frame: Image.Image, phase: float, progress: float) -> None:
+def _shake(stage: Stage, frame: Image.Image, phase: float, _progress: float) -> None:
     sway = sin(phase)
     stage.vessel(frame, "jar", 0.12 * sway, -0.08 - 0.12 * sway, angle=20 + 14 * sway)
     stage.tool(frame, "hand", -0.3 + 0.12 * sway, -0.02 - 0.12 * sway, angle=20)
 
 
-def _blend(stage: Stage, frame: Image.Image, phase: float, progress: float) -> None:
+def _blend(stage: Stage, frame: Image.Image, phase: float, _progress: float) -> None:
     tremble = 0.012 * sin(phase * 2.3)
     stage.tool(frame, "base", 0, 0.26)
     stage.vessel(frame, "blender", tremble, -0.04)
@@ -210,7 +210,7 @@ def _blend(stage: Stage, frame: Image.Image, phase: float, progress: float) -> N
     stage.tool(frame, "lid", tremble, -0.31)
 
 
-def _fry(stage: Stage, frame: Image.Image, phase: float, progress: float) -> None:
+def _fry(stage: Stage, frame: Image.Image, phase: float, _progress: float) -> None:
     flame, steam = tool(stage.cutouts, "flame"), tool(stage.cutouts, "steam")
     for i in range(5):
         stage.put(frame, flame, 0.13 * (i - 2), 0.28, 0, 1, 1 + 0.35 * sin(phase / 2 + 2.1 * i))

@@ -33,6 +33,7 @@ class Utterance:
 
     @property
     def seconds(self) -> float:
+        """How long it takes."""
         return len(self.samples) / RATE
 
 

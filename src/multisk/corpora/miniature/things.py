@@ -39,7 +39,7 @@ class Cutting:
         self._key = (name, colour)
 
     def whole(self) -> Sprite:
-        """The thing itself, about 0.56 high or wide; grain is a heap, liquid stands in its vessel."""
+        """Return the thing itself, about 0.56 high or wide: grain as a heap, liquid in its vessel."""
 
         def make() -> Sprite:
             pen = self._cutouts.pen(0.64, 0.6)
@@ -49,7 +49,7 @@ class Cutting:
         return self._cutouts.get(("whole", *self._key), make)
 
     def small(self) -> Sprite:
-        """The thing at 0.4 of its size."""
+        """Return the thing at 0.4 of its size."""
 
         def make() -> Sprite:
             image = self.whole().image
@@ -60,15 +60,15 @@ class Cutting:
         return self._cutouts.get(("small", *self._key), make)
 
     def strips(self, count: int) -> list[Sprite]:
-        """The thing cut into upright strips, from left to right."""
+        """Return the thing cut into upright strips, from left to right."""
         return [self.whole().part(i / count, 0, (i + 1) / count, 1) for i in range(count)]
 
     def peeled(self) -> Sprite:
-        """The thing without its skin."""
+        """Return the thing without its skin."""
         return self._tinted((250, 240, 205), 0.6)
 
     def glazed(self) -> Sprite:
-        """The thing under a shining coat."""
+        """Return the thing under a shining coat."""
         return self._tinted((255, 214, 90), 0.45)
 
     def _tinted(self, colour: Colour, share: float) -> Sprite:
@@ -76,7 +76,7 @@ class Cutting:
         return self._cutouts.get((colour, *self._key), lambda: self.whole().tinted(shown, share))
 
     def drop(self, radius: float) -> Sprite:
-        """A crumb or drop of the thing."""
+        """Return a crumb or drop of the thing."""
         pen = self._cutouts.pen(2 * radius, 2 * radius)
         return self._cutouts.get(
             ("drop", radius, *self._key), lambda: pen.ellipse(0, 0, radius, radius, self.colour).sprite()
@@ -288,7 +288,7 @@ def _berries(pen: Pen, colour: Colour, rng: np.random.Generator) -> None:
         pen.ellipse(x - 0.468, y - 0.418, 0.015, 0.015, (235, 235, 250))
 
 
-def _soup(pen: Pen, colour: Colour, rng: np.random.Generator) -> None:
+def _soup(pen: Pen, _colour: Colour, rng: np.random.Generator) -> None:
     for x, y in _scattered(rng, 40, 0.9, 0.8):
         pen.ellipse(x - 0.45, y - 0.4, 0.018, 0.014, (76, 140, 60) if rng.random() < 0.5 else (250, 232, 190))
 
@@ -304,7 +304,7 @@ def _sauce(pen: Pen, colour: Colour, rng: np.random.Generator) -> None:
         pen.line(points, 0.016, colour, rng.uniform(1.25, 1.4))
 
 
-def _juice(pen: Pen, colour: Colour, rng: np.random.Generator) -> None:
+def _juice(pen: Pen, _colour: Colour, rng: np.random.Generator) -> None:
     for x, y in _scattered(rng, 46, 0.9, 0.8):
         radius = rng.uniform(0.01, 0.026)
         pen.arc(x - 0.45, y - 0.4, radius, radius, (0, 360), 0.008, (255, 245, 225))
