@@ -19,6 +19,7 @@ from multisk.errors import InputError
 
 SAMPLE_RATE = 16_000
 LARGEST_ASPECT = 16
+ROUNDING = Fraction(1, 2000)  # Matroska counts in milliseconds: its frames come up to half of one late
 SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 
 
@@ -110,7 +111,7 @@ class _Clock:
         yield from self._until(end)
 
     def _until(self, time: Fraction) -> Iterator[np.ndarray]:
-        while self._next < time:
+        while self._next < time - ROUNDING:
             if self._image is None:
                 self._image = self._render(self._shown)
             yield self._image

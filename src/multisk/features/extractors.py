@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from multisk.corpora.manifest import Corpus
@@ -23,9 +23,10 @@ from multisk.errors import InputError
 from multisk.features.appearance import AppearanceNetwork
 from multisk.features.decode import MediaReader, Sampling
 from multisk.features.motion import MotionNetwork, ResNeXt3d
-from multisk.params import Appearance, Features, Motion
+from multisk.params import Features
 from multisk.resumable import digest, file_digest, read_json, write_json
 
+CALIBRATION_BATCH = 128
 CALIBRATION_VIDEOS = 32
 CALIBRATION_FRAMES = 16  # of each video
 CALIBRATION_WINDOWS = 8  # of each video
@@ -38,7 +39,7 @@ class Extractor(nn.Module):
         super().__init__()
         self.network = network
         self.dimension = network.dimension
-        self.norm = nn.BatchNorm1d(network.dimension, affine=False) if random else nn.Identity()
+        self.norm: Any = nn.BatchNorm1d(network.dimension, affine=False) if random else nn.Identity()
 
     def forward(self, frames: Tensor) -> Tensor:
         """Map frames u8 [n, H, W, 3] to features f32 [N, D]."""
@@ -86,11 +87,12 @@ def prepare_extractors(
     if random:
         samples = _samples(corpus, settings)
         for name, network in random.items():
-            calibrate(network.to(device), samples[name], getattr(settings, name))
+            calibrate(network.to(device), samples[name], getattr(settings, name).seed)
     written: dict[str, Any] = {}
     for name, network in networks.items():
         path = out / f"{name}.safetensors"
-        save_file({key: value.cpu().contiguous() for key, value in network.state_dict().items()}, path)
+        state = {key: value.cpu().contiguous() for key, value in network.state_dict().items()}
+        path.write_bytes(save(state))
         written[name] = {"settings": _settings(settings)[name], "sha256": file_digest(path)}
     write_json(out / "extractors.json", {**written, "calibrated_on": {corpus.name: corpus.digest}})
 
@@ -117,20 +119,25 @@ def draw_weights(network: nn.Module, seed: int) -> None:
 
 
 @torch.no_grad()
-def calibrate(network: Extractor, samples: Tensor, settings: Appearance | Motion) -> None:
-    """Set all batch statistics to their means over `samples` u8 [S, ...], in a random order of `seed`."""
-    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the plain average over batches
+def calibrate(network: Extractor, samples: Tensor, seed: int) -> None:
+    """Set the statistics of all normalisations from `samples` u8 [S, ...], batched in an order of `seed`.
+
+    Inside the network they are averages over batches; those of the features come last and are exact.
+    """
     device = next(network.parameters()).device
-    network.train()
-    order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(settings.seed))
-    for indices in order.split(settings.batch_size):
-        # A batch of one has no variance to learn from.
-        if len(indices) > 1 or len(samples) == 1:
-            network(samples[indices].flatten(0, -4).to(device))
+    order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed))
+    batches = [samples[indices].flatten(0, -4).to(device) for indices in order.split(CALIBRATION_BATCH)]
+    for norm in network.network.modules():
+        if isinstance(norm, nn.BatchNorm2d | nn.BatchNorm3d):
+            norm.reset_running_stats()
+            norm.momentum = None  # the plain average over batches
+    network.network.train()
+    for batch in batches:
+        network.network(batch)
     network.eval()
+    features = torch.cat([network.network(batch) for batch in batches])
+    network.norm.running_mean.copy_(features.mean(dim=0))
+    network.norm.running_var.copy_(features.var(dim=0, correction=0))
 
 
 def _build(settings: Features, *, pretrained: bool = False) -> dict[str, Extractor]:

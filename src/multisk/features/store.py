@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from multisk.errors import InputError
 
@@ -229,7 +229,7 @@ def _half(video_id: str, name: str, stream: Stream) -> np.ndarray:
 
 def _save_shard(path: Path, features: np.ndarray) -> None:
     temporary = path.with_name(path.name + ".tmp")
-    save_file({"features": features}, temporary)
+    temporary.write_bytes(save({"features": features}))
     temporary.replace(path)
 
 

@@ -1,0 +1,189 @@
+"""Whole corpora: every file gets features or a reason, whatever else happens."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+
+from multisk.corpora.manifest import Corpus, write_corpus
+from multisk.errors import InputError
+from multisk.features.decode import MediaReader
+from multisk.features.extraction import extract
+from multisk.features.extractors import Extractors, prepare_extractors, samplings
+from multisk.features.logmel import LogMel
+from multisk.features.store import FeatureStore
+
+
+@pytest.fixture(scope="module")
+def extractors(tmp_path_factory: pytest.TempPathFactory, corpus: Corpus, settings) -> Path:
+    folder = tmp_path_factory.mktemp("extractors")
+    prepare_extractors(corpus, settings(), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory, corpus: Corpus, settings, extractors: Path) -> FeatureStore:
+    return extract(corpus, settings(), extractors, tmp_path_factory.mktemp("features"))
+
+
+def test_every_video_has_features_or_a_reason(store: FeatureStore) -> None:
+    assert store.videos() == ["v0", "silent", "v1", "v2"]
+    assert len(store.status) == 6 * 3
+    status = store.status.set_index(["video_id", "stream"])
+    assert (status.loc[["cut", "gone"], "status"] == "failed").all()
+    assert status.loc[("cut", "motion"), "reason"].startswith("damaged after")
+    assert status.loc[("gone", "logmel"), "reason"].startswith("cannot be read as video (FileNotFoundError")
+    assert status.loc[("silent", "logmel"), "status"] == "absent"
+    assert store.length("silent", "logmel") == 0
+    for i in range(3):
+        seconds = 2 + i
+        assert store.length(f"v{i}", "appearance") == 2 * seconds
+        assert store.length(f"v{i}", "motion") == -(-24 * seconds // 16)
+        # AAC fills up its last frame of 1024 samples.
+        assert store.length(f"v{i}", "logmel") == pytest.approx(100 * seconds, abs=8)
+    rates = {stream: store.rate(stream) for stream in store.streams()}
+    assert rates == {"appearance": 2, "motion": 1.5, "logmel": 100}
+
+
+@torch.inference_mode()
+def test_features_are_what_the_networks_say(store, corpus, settings, extractors) -> None:
+    reader = MediaReader(corpus.path("v1"), samplings(settings()))
+    frames: dict[str, list[torch.Tensor]] = {"appearance": [], "motion": []}
+    for name, frame in reader:
+        frames[name].append(torch.from_numpy(frame))
+    for name, network in Extractors.open(extractors, settings()).networks.items():
+        expected = network(torch.stack(frames[name])).numpy()
+        np.testing.assert_allclose(store.read("v1", name), expected, rtol=2e-3, atol=2e-3)
+    assert reader.waveform is not None
+    mel = LogMel()(torch.from_numpy(reader.waveform)[None])[0].T.numpy()
+    np.testing.assert_allclose(store.read("v1", "logmel"), mel, atol=0.04)
+
+
+def test_random_features_differ_from_each_other(store: FeatureStore) -> None:
+    for stream in ("appearance", "motion"):
+        features = np.concatenate([store.read(video, stream) for video in store.videos()])
+        unit = F.normalize(torch.from_numpy(features), dim=1)
+        similarity = (unit @ unit.T)[~torch.eye(len(unit), dtype=torch.bool)]
+        assert similarity.mean() < 0.5, stream
+
+
+def test_same_bytes_for_any_number_of_workers(tmp_path, store, corpus, settings, extractors) -> None:
+    extract(corpus, settings(workers=2), extractors, tmp_path)
+    for path in store.folder.iterdir():
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_a_video_has_the_same_features_in_any_company(tmp_path, store, corpus, settings, extractors) -> None:
+    rows = corpus.videos[corpus.videos["video_id"] == "v2"].copy()
+    rows["path"] = str(corpus.path("v2"))
+    alone = write_corpus(
+        tmp_path / "c", name="alone", role="narrated", description="", videos=rows.reset_index(drop=True)
+    )
+    other = extract(alone, settings(), extractors, tmp_path / "features")
+    for stream in store.streams():
+        np.testing.assert_array_equal(other.read("v2", stream), store.read("v2", stream))
+
+
+def test_goes_on_after_a_kill(tmp_path, corpus, settings, extractors) -> None:
+    options = settings(shard_megabytes=1e-3)
+    extract(corpus, options, extractors, tmp_path / "whole")
+    script = """
+import os, sys
+from pathlib import Path
+from multisk.corpora.manifest import Corpus
+from multisk.features import extraction, store
+from multisk.params import Features
+flush = store.StoreWriter.flush
+def flush_and_wait(writer):
+    flush(writer)
+    print("flushed", flush=True)
+    sys.stdin.readline()
+store.StoreWriter.flush = flush_and_wait
+extraction.extract(Corpus.open(sys.argv[1]), Features.model_validate_json(sys.argv[2]), *sys.argv[3:])
+"""
+    arguments = [str(corpus.folder), options.model_dump_json(), str(extractors), str(tmp_path / "killed")]
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, *arguments],
+        stdout=subprocess.PIPE,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"flushed\n"
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    done = FeatureStore.open(tmp_path / "killed").status["video_id"].unique()
+    assert 0 < len(done) < 6
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "killed").glob("*.safetensors")}
+    extract(corpus, options, extractors, tmp_path / "killed")
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in before.items())
+    for path in (tmp_path / "whole").iterdir():
+        assert (tmp_path / "killed" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_finished_work_is_not_repeated(store, corpus, settings, extractors) -> None:
+    begin = time.monotonic_ns()
+    before = {path: path.stat().st_mtime_ns for path in store.folder.glob("*.safetensors")}
+    extract(corpus, settings(), extractors, store.folder)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert time.monotonic_ns() - begin < 20e9
+
+
+def test_extractors_depend_on_seed_and_corpus_alone(tmp_path, corpus, settings, extractors) -> None:
+    prepare_extractors(corpus, settings(workers=2, appearance__batch_size=5), tmp_path / "same")
+    for path in extractors.iterdir():
+        assert (tmp_path / "same" / path.name).read_bytes() == path.read_bytes()
+    prepare_extractors(corpus, settings(motion__seed=1), tmp_path / "other")
+    other = {path.name: path.read_bytes() for path in (tmp_path / "other").iterdir()}
+    changed = {path.name for path in extractors.iterdir() if other[path.name] != path.read_bytes()}
+    assert changed == {"motion.safetensors", "extractors.json"}
+
+
+def test_refuses_extractors_of_other_settings(tmp_path, corpus, settings, extractors) -> None:
+    with pytest.raises(InputError, match=r"features\.motion: .*motion\.safetensors has other settings"):
+        extract(corpus, settings(motion__side=32), extractors, tmp_path)
+    damaged = shutil.copytree(extractors, tmp_path / "damaged")
+    path = damaged / "appearance.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(InputError, match=r"appearance\.safetensors: differs from the checksum"):
+        extract(corpus, settings(), damaged, tmp_path)
+    with pytest.raises(InputError, match=r"extractors\.json: no such file"):
+        extract(corpus, settings(), tmp_path / "none", tmp_path)
+
+
+def test_says_when_nothing_decodes(tmp_path, settings, extractors) -> None:
+    (tmp_path / "text.mp4").write_text("no video")
+    videos = pd.DataFrame([("a", "text.mp4", "train", 1.0)], columns=["video_id", "path", "split", "seconds"])
+    corpus = write_corpus(tmp_path, name="bad", role="narrated", description="", videos=videos)
+    with pytest.raises(InputError, match="no video decodes"):
+        extract(corpus, settings(), extractors, tmp_path / "out")
+    with pytest.raises(InputError, match="no training video decodes to calibrate on"):
+        prepare_extractors(corpus, settings(), tmp_path / "extractors")
+
+
+def test_real_clips(tmp_path, realdata: Path, settings, extractors) -> None:
+    table = pd.read_csv(realdata / "clips.csv")
+    rows = [(path, str(realdata / path), "train", 1.0) for path in table["path"]]
+    videos = pd.DataFrame(rows, columns=["video_id", "path", "split", "seconds"])
+    corpus = write_corpus(tmp_path, name="real", role="narrated", description="", videos=videos)
+    store = extract(corpus, settings(workers=2), extractors, tmp_path / "out")
+    good = table[table["decodes_ok"]]
+    assert store.videos() == good["path"].tolist()
+    assert len(good) == 18
+    failed = store.status[store.status["status"] == "failed"]
+    assert failed["video_id"].nunique() == 5
+    assert failed["reason"].str.len().min() > 10
+    for clip in good.itertuples():
+        assert store.length(clip.path, "appearance") == pytest.approx(2 * clip.video_span_s, abs=1)
+        assert store.length(clip.path, "motion") == pytest.approx(1.5 * clip.video_span_s, abs=1)
+        audio = 100 * clip.audio_span_s if clip.has_audio else 0
+        assert store.length(clip.path, "logmel") == pytest.approx(audio, abs=5)

@@ -1,0 +1,87 @@
+"""The two networks: what they see of the frames, what they make of it, which weights they take."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from multisk.errors import InputError
+from multisk.features.appearance import AppearanceNetwork
+from multisk.features.extractors import draw_weights, load_weights
+from multisk.features.motion import KINETICS_MEAN, MotionNetwork, ResNeXt3d
+
+
+def pictures(count: int, height: int = 16, width: int = 16) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (count, height, width, 3), generator=generator, dtype=torch.uint8)
+
+
+def small_motion(window: int = 16) -> MotionNetwork:
+    network = MotionNetwork(ResNeXt3d((1, 2, 1, 1), cardinality=2, width=4), window)
+    draw_weights(network, seed=0)
+    return network.eval()
+
+
+def test_windows_are_cut_in_order_and_filled_with_black() -> None:
+    frames = pictures(21)
+    windows = small_motion().preprocess(frames)
+    assert windows.shape == (2, 3, 16, 16, 16)
+    mean = torch.tensor(KINETICS_MEAN)
+    torch.testing.assert_close(windows[1, :, 4], (frames[20] - mean).permute(2, 0, 1))
+    torch.testing.assert_close(windows[1, :, 5:], -mean[:, None, None, None].expand(3, 11, 16, 16))
+
+
+@torch.inference_mode()
+def test_a_window_has_the_same_features_anywhere() -> None:
+    network, frames = small_motion(), pictures(48)
+    features = network(frames)
+    assert features.shape == (3, network.dimension) == (3, 64)
+    torch.testing.assert_close(features[1:2], network(frames[16:32]), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("side", "window"), [(16, 16), (33, 16), (112, 5)])
+@torch.inference_mode()
+def test_motion_of_any_size(side: int, window: int) -> None:
+    features = small_motion(window)(pictures(2 * window, side, side))
+    assert features.shape == (2, 64)
+    assert features.isfinite().all()
+
+
+def test_stage_sizes() -> None:
+    network = ResNeXt3d((1, 2, 1, 1), cardinality=2, width=4)
+    assert [len(network.get_submodule(stage)) for stage in network.stages] == [1, 2, 1, 1]  # type: ignore[arg-type]
+    grouped = network.get_submodule("layer4.0.conv2")
+    assert tuple(grouped.weight.shape) == (32, 16, 3, 3, 3)  # type: ignore[union-attr]
+
+
+@torch.inference_mode()
+def test_appearance_is_the_mean_over_the_whole_picture() -> None:
+    network = AppearanceNetwork("test_resnet").eval()
+    frames = pictures(2, 40, 96)
+    normalised = (frames / 255 - torch.tensor((0.485, 0.456, 0.406))) / torch.tensor((0.229, 0.224, 0.225))
+    maps = network.backbone.forward_features(normalised.permute(0, 3, 1, 2))
+    assert maps.shape[2] != maps.shape[3]
+    torch.testing.assert_close(network(frames), F.adaptive_avg_pool2d(maps, 1).flatten(1))
+
+
+def test_refuses_what_is_no_cnn() -> None:
+    with pytest.raises(InputError, match=r"features\.appearance: Unknown model \(resnet1234\)"):
+        AppearanceNetwork("resnet1234")
+    with pytest.raises(InputError, match="test_vit gives no feature maps"):
+        AppearanceNetwork("test_vit")(pictures(1, 160, 160))
+
+
+def test_loads_published_layouts(tmp_path) -> None:
+    published = ResNeXt3d((1, 1, 1, 1), cardinality=2, width=4, classes=7)
+    state = {f"module.{key}": value for key, value in published.state_dict().items()}
+    torch.save({"epoch": 3, "arch": "resnext", "state_dict": state}, tmp_path / "published.pth")
+    network = ResNeXt3d((1, 1, 1, 1), cardinality=2, width=4)
+    load_weights(network, tmp_path / "published.pth", "motion")
+    for key, value in network.state_dict().items():
+        assert torch.equal(value, published.state_dict()[key]), key
+    with pytest.raises(InputError, match=r"features\.motion\.weights: .*none\.pth"):
+        load_weights(network, tmp_path / "none.pth", "motion")
+    with pytest.raises(InputError, match=r"features\.motion\.weights: .*Missing key"):
+        load_weights(ResNeXt3d((2, 1, 1, 1), 2, 4), tmp_path / "published.pth", "motion")
+    (tmp_path / "text.pth").write_text("no checkpoint")
+    with pytest.raises(InputError, match=r"text\.pth"):
+        load_weights(network, tmp_path / "text.pth", "motion")
