@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -25,6 +26,7 @@ class CaptionedClips(Dataset[Item]):
     Attributes:
         clip_ids: the clips.
         missing: clips that the split lists but that have no usable features; they are left out.
+        rows: the clips' rows of the corpus.
         complete_size: the size of the whole benchmark, for which missing clips are errors.
     """
 
@@ -34,6 +36,7 @@ class CaptionedClips(Dataset[Item]):
         usable, table = set(store.videos()), corpus.of_split(split)
         present = table["video_id"].isin(usable)
         self.rows = table[present].reset_index(drop=True)
+        self._records: list[dict[str, Any]] = self.rows.to_dict("records")
         self.clip_ids: list[str] = self.rows["clip_id"].tolist()
         self.missing: list[str] = table.loc[~present, "clip_id"].tolist()
         self.complete_size = clips.complete_size or len(table)
@@ -52,7 +55,7 @@ class CaptionedClips(Dataset[Item]):
                 stacklevel=2,
             )
         self.clips, self.seed, self.epoch = clips, seed, 0
-        self._store = store
+        self._audio_rate = store.rate(AUDIO_STREAM)
         self._reader = ClipReader(store, words, clips)
 
     def __len__(self) -> int:
@@ -63,23 +66,23 @@ class CaptionedClips(Dataset[Item]):
         self.epoch = epoch
 
     def __getitem__(self, index: int) -> Item:
-        row = self.rows.iloc[index]
+        row = self._records[index]
         captions = row["captions"]
         chosen = 0
         if len(captions) > 1:
             chosen = np.random.RandomState([self.seed, self.epoch, index]).randint(len(captions))
         caption = captions[chosen]
-        video = [self._slice(stream, row["start"], row["end"]) for stream in self._reader.video_streams]
-        first, stop = self._slice(AUDIO_STREAM, row["start"], row["end"])
+        video = [_slice(rate, row["start"], row["end"]) for rate in self._reader.video_rates.values()]
+        first, stop = _slice(self._audio_rate, row["start"], row["end"])
         # Frames are centred on a grid that begins at 0: s seconds have one more than s · rate.
         clip = self._reader.read(row["clip_id"], row["video_id"], caption, video, (first, stop + 1))
         pieces = _segments(clip, self.clips.segments)
         return stack(pieces, [row["clip_id"]] * len(pieces), [caption] * len(pieces))
 
-    def _slice(self, stream: str, start: float, end: float) -> Slice:
-        # Seconds such as 8.1 fall a little beside the grid of features; rounding keeps that from adding one.
-        rate = self._store.rate(stream)
-        return math.floor(round(start * rate, 3)), math.ceil(round(end * rate, 3))
+
+def _slice(rate: float, start: float, end: float) -> Slice:
+    # Seconds such as 8.1 fall a little beside the grid of features; rounding keeps that from adding one.
+    return math.floor(round(start * rate, 3)), math.ceil(round(end * rate, 3))
 
 
 def _segments(clip: Item, segments: int) -> list[Item]:

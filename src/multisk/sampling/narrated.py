@@ -73,10 +73,7 @@ class NarratedClips(Dataset[Item]):
 
     def read(self, video_id: str, span: Span, name: str) -> Item:
         """Read the arrays of a clip, without the first dimension."""
-        video = [
-            video_slice(span.start, span.end, self._store.rate(stream))
-            for stream in self._reader.video_streams
-        ]
+        video = [video_slice(span.start, span.end, rate) for rate in self._reader.video_rates.values()]
         frames = self._store.length(video_id, AUDIO_STREAM)
         audio = audio_slice(span.audio_start, span.audio_end, frames)
         return self._reader.read(name, video_id, span.text, video, audio)
@@ -86,8 +83,8 @@ class NarratedClips(Dataset[Item]):
         frames = self._store.length(video_id, AUDIO_STREAM)
         if frames:
             return duration_of(frames)
-        stream = self._reader.video_streams[-1]
-        return int(self._store.length(video_id, stream) / self._store.rate(stream))
+        stream, rate = list(self._reader.video_rates.items())[-1]
+        return int(self._store.length(video_id, stream) / rate)
 
     def narrations(self, video_id: str) -> Narrations:
         """Return what is said in a video."""

@@ -53,17 +53,18 @@ class ClipReader:
 
     def __init__(self, store: Store, words: Words, clips: PretrainClips | BenchmarkClips) -> None:
         self.store, self.words, self.clips = store, words, clips
-        self.video_streams = tuple(stream for stream in VIDEO_STREAMS if stream in store.streams())
+        streams = store.streams()
+        self.video_rates = {stream: store.rate(stream) for stream in VIDEO_STREAMS if stream in streams}
 
     def read(self, name: str, video_id: str, text: str, video: Sequence[Slice], audio: Slice) -> Item:
         """Read a clip's arrays, each with its mask: text [Nt, Dw], video [Nv, Dv], audio [F, T].
 
-        video: a slice of features for each of `self.video_streams`
+        video: a slice of features for each stream of `self.video_rates`
         Raises InputError when a value is not finite; `name` is the clip's, for that message.
         """
         streams = [
             self.store.read(video_id, stream, *bounds)
-            for stream, bounds in zip(self.video_streams, video, strict=True)
+            for stream, bounds in zip(self.video_rates, video, strict=True)
         ]
         logmel = self.store.read(video_id, AUDIO_STREAM, *audio)
         arrays = {
