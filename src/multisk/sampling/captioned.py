@@ -36,7 +36,7 @@ class CaptionedClips(Dataset[Item]):
         usable, table = set(store.videos()), corpus.of_split(split)
         present = table["video_id"].isin(usable)
         self.rows = table[present].reset_index(drop=True)
-        self._records: list[dict[str, Any]] = self.rows.to_dict("records")
+        self._records: list[dict[Any, Any]] = self.rows.to_dict("records")
         self.clip_ids: list[str] = self.rows["clip_id"].tolist()
         self.missing: list[str] = table.loc[~present, "clip_id"].tolist()
         self.complete_size = clips.complete_size or len(table)
