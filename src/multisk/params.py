@@ -261,6 +261,16 @@ class Sspc(Section):
     joint_to_input: TermWeights
     sinkhorn: Sinkhorn
 
+    @model_validator(mode="after")
+    def _some_but_not_all_anchors_are_assigned(self) -> Self:
+        count, fraction = self.anchors.count, self.sinkhorn.fraction
+        if not 0 < int(count * fraction) < count:
+            raise ValueError(
+                f"sinkhorn.fraction ({fraction}) of anchors.count ({count}) makes {int(count * fraction)} "
+                f"assignments per sample; 1 to {count - 1} are possible"
+            )
+        return self
+
 
 class Method(Section):
     """A comparison's entry: which model, which losses."""

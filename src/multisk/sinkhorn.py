@@ -33,7 +33,6 @@ class MultiSinkhornResult(NamedTuple):
             which min-max is undefined; they are assigned r/K to every anchor. All rows are flat when all
             samples are equal (a collapsed representation).
         iterations: iterations done.
-
     """
 
     assignment: Tensor
@@ -92,7 +91,6 @@ def multi_sinkhorn(
             noise).
 
     Source: paper, Multi-SK; order of the steps, guards and min-max as released.
-
     """
     _check(scores, fraction, epsilon, iterations, slots)
     *leading, _, K = scores.shape

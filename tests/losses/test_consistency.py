@@ -331,6 +331,12 @@ def test_mistaken_settings_are_refused(mistake: dict[str, Any]) -> None:
         SSPCLoss(mistake, 4, 4)
 
 
+@pytest.mark.parametrize("fraction", [0.0, 0.01, 1.0])
+def test_a_fraction_without_information_is_refused_at_once(fraction: float) -> None:
+    with pytest.raises(ValidationError, match=r"sinkhorn\.fraction \(.*\) of anchors\.count \(64\)"):
+        SSPCLoss({"sinkhorn": {"fraction": fraction}}, 4, 4)
+
+
 def test_usage_is_the_effective_share_of_anchors() -> None:
     assert usage(torch.eye(8)).item() == pytest.approx(1)
     assert usage(torch.eye(8)[:4]).item() == pytest.approx(0.5)

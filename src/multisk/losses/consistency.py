@@ -2,7 +2,7 @@
 
 Paper: *Preserving Modality Structure Improves Multi-Modal Learning*, ICCV 2023, arXiv 2308.13077.
 
-Shapes in tensor names: B samples of the batch, Q of the queue, K anchors, D features, P problems.
+Shapes in tensor names: B samples of the batch, Q of the queue, N of both, K anchors, D features.
 """
 
 from collections import defaultdict
@@ -67,7 +67,6 @@ class SSPCLoss(nn.Module):
         input_dimension: size of the input features, one for all or one per modality; the modalities
             of a mapping are those of the loss.
         joint_dimension: size of the joint features.
-
     """
 
     filled: Tensor
@@ -85,6 +84,7 @@ class SSPCLoss(nn.Module):
         )
         self.modalities = tuple(dimensions)
         self.terms = _terms(self.settings, self.modalities)
+        self.problems = sorted({p for term in self.terms for p in (term.prediction, term.target)})
         length = self.settings.queue
         self.queues = nn.ModuleDict(
             {
@@ -113,7 +113,6 @@ class SSPCLoss(nn.Module):
 
         Raises:
             InputError: the batch is larger than the queue.
-
         """
         batch = joint[self.modalities[0]]
         if len(batch) > self.settings.queue:
@@ -134,29 +133,30 @@ class SSPCLoss(nn.Module):
         return loss, terms
 
     def _consistency(self, anchors: Anchors, features: Features) -> tuple[Tensor, dict[str, Tensor]]:
-        problems = {problem for term in self.terms for problem in (term.prediction, term.target)}
-        batch_BK = _similarities(anchors, features, problems)
-        with torch.no_grad():
-            queued: Features = {
-                space: {m: self._queue(space, m).features for m in self.modalities} for space in SPACES
-            }
-            queue_QK = _similarities(anchors, queued, problems)
-            scores_NK = {p: torch.cat([queue_QK[p], batch_BK[p]]) for p in problems}
-            targets_BK, diagnostics = self._targets(scores_NK, len(features["joint"][self.modalities[0]]))
-            diagnostics |= {
-                f"sspc/usage/{p.space}/{p.data}": usage(scores_NK[p])
-                for p in sorted(problems)
-                if p.anchor == p.data
-            }
+        similarity_BK = _similarities(anchors, features, self.problems)
+        scores_NK = self._scores(anchors, similarity_BK)
+        targets_BK, diagnostics = self._targets(scores_NK, len(features["joint"][self.modalities[0]]))
         losses = {
             term: assignment_loss(
-                batch_BK[term.prediction], targets_BK[term.target], self.settings.temperature
+                similarity_BK[term.prediction], targets_BK[term.target], self.settings.temperature
             )
             for term in self.terms
         }
         total = torch.stack([term.weight * loss for term, loss in losses.items()]).sum()
         logged = {term.name: loss.detach() for term, loss in losses.items()}
+        logged |= {
+            f"sspc/usage/{p.space}/{p.data}": usage(scores_NK[p]) for p in self.problems if p.anchor == p.data
+        }
         return self.settings.beta * total, logged | diagnostics
+
+    @torch.no_grad()
+    def _scores(self, anchors: Anchors, similarity_BK: Mapping[Problem, Tensor]) -> dict[Problem, Tensor]:
+        """Return the similarities of the rows [queue; batch], N = Q + B."""
+        queued: Features = {
+            space: {m: self._queue(space, m).features for m in self.modalities} for space in SPACES
+        }
+        queue_QK = _similarities(anchors, queued, self.problems)
+        return {p: torch.cat([queue_QK[p], similarity_BK[p]]) for p in self.problems}
 
     def _targets(
         self, scores_NK: Mapping[Problem, Tensor], B: int
@@ -223,12 +223,12 @@ def _terms(settings: Sspc, modalities: Iterable[str]) -> list[Term]:
     return [term for term in terms if term.weight * settings.beta > 0]
 
 
-def _similarities(anchors: Anchors, features: Features, problems: Iterable[Problem]) -> dict[Problem, Tensor]:
+def _similarities(anchors: Anchors, features: Features, problems: list[Problem]) -> dict[Problem, Tensor]:
     """Return x · z/|z|, [rows, K], of each problem; one product serves all anchors that meet the same x."""
     meetings: dict[tuple[Space, str], list[Problem]] = defaultdict(list)
-    for problem in sorted(problems):
+    for problem in problems:
         meetings[problem.space, problem.data].append(problem)
-    unit_KD = {key: anchors.normalized(*key) for key in sorted({(p.space, p.anchor) for p in problems})}
+    unit_KD = {key: anchors.normalized(*key) for key in dict.fromkeys((p.space, p.anchor) for p in problems)}
     similarities: dict[Problem, Tensor] = {}
     for (space, data), group in meetings.items():
         parts_KD = [unit_KD[space, problem.anchor] for problem in group]

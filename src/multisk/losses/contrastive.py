@@ -44,7 +44,6 @@ class ContrastiveLoss(nn.Module):
             (temperature 0.05, alpha 1, weights 1 for t-v and 0.1 otherwise) stand in for the rest.
         pair_loss: loss of a similarity matrix [n, n] with the true pairs on its diagonal; `norm_softmax`
             with the temperature of the settings unless given.
-
     """
 
     def __init__(
