@@ -276,6 +276,11 @@ def test_scores_that_are_not_finite_are_refused(value: float) -> None:
         multi_sinkhorn(scores)
 
 
+def test_exponents_beyond_all_range_are_refused() -> None:
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        multi_sinkhorn(1e308 * cosines(10, 4).double())
+
+
 @pytest.mark.parametrize(
     ("scores", "arguments", "named"),
     [

@@ -175,7 +175,7 @@ def _solve(
     gain_S11 = scores_PNK.new_tensor(gains)[:, None, None]
     copies_S11 = scores_PNK.new_tensor(copies)[:, None, None]
     # On a CPU a group fits into the cache; on an accelerator it fills the device, within about 1 GB.
-    elements = 2**20 if scores.device.type == "cpu" else 2**28
+    elements = 2**20 if scores.device.type == "cpu" else 2**26
     for group_PNK in scores_PNK.split(max(1, elements // (len(gains) * N * K))):
         exponent_PSNK = group_PNK[:, None] * (gain_S11 / epsilon)
         # A common factor vanishes in the division by the global sum: without it, exp cannot overflow.
@@ -185,11 +185,12 @@ def _solve(
 
 def _exponent_span(scores_PNK: Tensor, gains: list[float], epsilon: float) -> float:
     """Return the distance of the largest from the smallest exponent g_i S_nk / epsilon; refuse NaN."""
-    low, high = torch.stack(torch.aminmax(scores_PNK)).tolist()
-    if not math.isfinite(high - low):
+    extremes = torch.stack(torch.aminmax(scores_PNK)).tolist()
+    exponents = [gain * score / epsilon for gain in gains for score in extremes]
+    span = max(exponents) - min(exponents)
+    if not math.isfinite(span):
         raise ValueError("scores: NaN or infinity among them; mend the features or anchors they come from")
-    exponents = [gain * score / epsilon for gain in gains for score in (low, high)]
-    return max(exponents) - min(exponents)
+    return span
 
 
 def _exponent_limit(scores_PNK: Tensor) -> float:
