@@ -86,7 +86,7 @@ class EAOModel(nn.Module):
     ) -> Tensor:
         values_BND = torch.cat([tokens[m].values for m in pair], 1)
         masks = [tokens[m].mask for m in pair]
-        first = [q for m in pair if (q := qkv[m]) is not None]
+        first = [x for x in (qkv[m] for m in pair) if x is not None]
         x_BND, cls_BD = self.transformer(
             values_BND, torch.cat(masks, 1), torch.cat(first, 1) if first else None
         )

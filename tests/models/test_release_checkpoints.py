@@ -1,0 +1,75 @@
+"""Released checkpoints: what is refused, and how."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from multisk.errors import InputError
+from multisk.models.release import from_release, to_release
+from multisk.models.release_config import model_from_release_config
+
+FUSION = {"embed_dim": 8, "depth": 1, "num_heads": 2, "mlp_ratio": 1, "anc_len_txt": 3}
+SIZES = {"text_embed_dim": 5, "video_embed_dim": 6, "projection_dim": 10, "fusion_params": FUSION}
+DAVENET = {"layers": [1, 1], "layer_widths": [4, 4, 4]}
+
+
+def config(cls: str = "TransformerPerModalityModel2", **args: Any) -> dict[str, Any]:
+    return {"type": cls, "args": SIZES | args, "davenet": DAVENET}
+
+
+@pytest.fixture
+def released() -> dict[str, Tensor]:
+    torch.manual_seed(0)
+    model = model_from_release_config("TransformerPerModalityModel2", SIZES, DAVENET)
+    leftovers = {"fusion.norm.weight": torch.ones(8), "cluster_text.anc_dist": torch.zeros(3)}
+    return {key: x.clone() for key, x in to_release(model, leftovers).items()}
+
+
+def test_aliases_may_be_missing_but_not_differ(released: dict[str, Tensor]) -> None:
+    primary = {key: x for key, x in released.items() if not key.startswith("fusion_text.")}
+    assert len(primary) < len(released)
+    model, leftovers = from_release(primary, config())
+    assert to_release(model, leftovers).keys() == released.keys()
+    released["fusion_text.blocks.0.attn.proj.bias"] += 1
+    with pytest.raises(InputError, match=r"^ours\.pth: has values unlike those .*fusion_text\.blocks"):
+        from_release(released, config(), source="ours.pth")
+
+
+def test_leftovers_are_known_ones(released: dict[str, Tensor]) -> None:
+    _, leftovers = from_release(released, config())
+    assert leftovers.keys() == {"fusion.norm.weight", "cluster_text.anc_dist"}
+    with pytest.raises(InputError, match=r"has unknown new_head\.weight; give the config"):
+        from_release(released | {"new_head.weight": torch.ones(1)}, config())
+
+
+def test_missing_and_misshapen_entries_are_refused(released: dict[str, Tensor]) -> None:
+    with pytest.raises(InputError, match=r"has another shape in text_token_proj\.fc\.weight"):
+        from_release(released, config(text_embed_dim=7))
+    del released["video_norm_layer.bias"], released["text_proj.fc.bias"]
+    with pytest.raises(InputError, match=r"lacks video_norm_layer\.bias \(and 1 more\)"):
+        from_release(released, config())
+
+
+def test_the_model_owns_its_tensors(released: dict[str, Tensor]) -> None:
+    model, leftovers = from_release(released, config())
+    before = {key: x.clone() for key, x in released.items()}
+    with torch.no_grad():
+        for x in (*model.parameters(), *leftovers.values()):
+            x.add_(1)
+    assert all(torch.equal(released[key], x) for key, x in before.items())
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (config("ResNet"), "arch.type: ResNet: not a known model"),
+        (config(dropout=0.1), "arch.args: unknown key dropout"),
+        (config(fusion_params={"drop_rate": 0.1}), "arch.args.fusion_params: unknown key drop_rate"),
+        (config(use_positional_emb=True, text_max_tokens=3), "use_positional_emb needs video_max_tokens"),
+    ],
+)
+def test_unknown_architectures_are_refused(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        model_from_release_config(changed["type"], changed["args"], changed["davenet"])
