@@ -178,7 +178,7 @@ def write_training(
         row |= {f"contrastive/{pair}": 4 * 0.96**step + random.rand() * 0.2 for pair in ("t-v", "t-a", "v-a")}
         if method == "sspc" and step > 8:
             for anchors in "tva":
-                row[f"sspc/usage/joint/{anchors}"] = 20 + step * random.rand()
+                row[f"sspc/usage/joint/{anchors}"] = 0.2 + 0.01 * step * random.rand()
                 for data in "tva":
                     for side in ("input_to_joint", "joint_to_input"):
                         row[f"sspc/{side}/{anchors}-{data}"] = 0.7 * 0.99**step + 0.02 * random.rand()
@@ -225,7 +225,10 @@ def write_anchors(folder: Path, random: np.random.RandomState) -> None:
                         }
                         for (a, v), i in zip(cells, len(cells) * list(range(len(values))), strict=False)
                     ]
-    pd.DataFrame(nmi).to_parquet(folder / "anchors_nmi.parquet")
+    table = pd.DataFrame(nmi)
+    table.to_parquet(folder / "anchors_nmi.parquet")
+    without = table[table["kind"] == "k-means"]  # what a method without anchors leaves
+    without.to_parquet(folder.with_name("contrastive") / "anchors_nmi.parquet")
     pd.DataFrame(counts).to_parquet(folder / "anchors_counts.parquet")
 
 

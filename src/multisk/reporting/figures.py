@@ -69,8 +69,7 @@ def recall_figure(
 def nmi_figure(nmi: pd.DataFrame, scale: Scale) -> Figure:
     """Draw the normalised mutual information of assignments and what clips show, against baselines."""
     colours = _series_colours(nmi, scale)
-    series = [_series(*pair) for pair in zip(nmi["method"], nmi["kind"], strict=True)]
-    data = nmi.assign(series=series, modality=nmi["modality"].map(wording.modality_name))
+    data = nmi.assign(series=_series(nmi), modality=nmi["modality"].map(wording.modality_name))
     limit = 1.1 * max(data["nmi"].max(), 0.05)
     panels: list[Panel] = []
     for (space, label), rows in cells(data, ("space", "label")):
@@ -80,9 +79,9 @@ def nmi_figure(nmi: pd.DataFrame, scale: Scale) -> Figure:
         alt = f"{title}. Mean NMI: {means(rows, ['modality', 'series'], 'nmi', 3)}."
         panels.append(Panel(title, inline(drawing, f"nmi-{len(panels)}", alt)))
     caption = (
-        "Normalised mutual information (NMI) between each clip's most similar anchor and what the rendered "
-        "clip is known to show. Bars: mean over seeds; points: seeds. Shuffled: the same assignments in random "
-        "order, the level of no relation. k-means: as many clusters of the same features, fitted to these clips."
+        "Normalised mutual information (NMI) of each clip's most similar anchor and what the rendered clip "
+        "shows. Bars: mean over seeds; points: seeds. Shuffled: the same assignments in random order, the "
+        "level of no relation. k-means: as many clusters of the same features, fitted to these very clips."
     )
     return Figure("nmi", "Anchors and what the clips show", caption, tuple(panels), data)
 
@@ -151,7 +150,7 @@ def _recall_curves(rows: pd.DataFrame, complete: int, present: int, scale: Scale
     ticks = [k for k in TICKS if k <= complete]
     axes.set_xticks(ticks, [str(k) for k in ticks])
     axes.minorticks_off()
-    legend_above(axes, columns=3)
+    legend_above(axes)
     return drawing
 
 
@@ -171,32 +170,33 @@ def _found(ranks: pd.Series, k: int) -> pd.Series:
 
 
 def _bars(rows: pd.DataFrame, colours: Mapping[str, str], limit: float) -> Drawing:
-    drawing = canvas(NARROW, 2.1 + 0.15 * (len(colours) > 3))
+    drawing = canvas(NARROW, 2.3)
     axes = drawing.subplots()
     order, names = ordered(rows["modality"], wording.MODALITIES.values()), ordered(rows["series"], colours)
     shared = {"data": rows, "x": "modality", "y": "nmi", "hue": "series", "order": order, "hue_order": names}
-    sns.barplot(**shared, palette=colours, errorbar=None, alpha=0.75, saturation=1, ax=axes)
+    sns.barplot(**shared, palette=colours, errorbar=None, alpha=0.75, saturation=1, linewidth=0, ax=axes)
     points = {"palette": dict.fromkeys(names, INK), "size": 3, "legend": False}
     sns.stripplot(**shared, **points, dodge=True, jitter=False, ax=axes)
     axes.set(xlabel="", ylabel="NMI", ylim=(0, limit))
     axes.grid(visible=False, axis="x")
-    legend_above(axes, columns=2 if len(names) > 3 else 3)
+    legend_above(axes)
     return drawing
 
 
-def _series(method: str, kind: str) -> str:
-    return f"{wording.method_name(method)} {kind}"
+def _series(nmi: pd.DataFrame) -> pd.Series:
+    several = nmi["method"].nunique() > 1
+    return nmi["method"].map(wording.method_name) + " " + nmi["kind"] if several else nmi["kind"]
 
 
 def _series_colours(nmi: pd.DataFrame, scale: Scale) -> dict[str, str]:
     """Return the colours of the bars, in their order: each method's anchors, then their baselines."""
-    found = set(zip(nmi["method"], nmi["kind"], strict=True))
+    anchored = set(nmi.loc[nmi["kind"] == "anchors", "method"])
+    found = nmi.assign(series=_series(nmi)).drop_duplicates("series")
     colours: dict[str, str] = {}
-    for method in ordered(nmi["method"], ("sspc", *scale.methods)):
+    for (method, kind), rows in cells(found, ("method", "kind")):
         own = scale.palette[wording.method_name(method)]
-        anchored = (method, "anchors") in found
-        looks = {"anchors": own, "shuffled": GREY, "k-means": AMBER if anchored else own}
-        colours |= {_series(method, kind): look for kind, look in looks.items() if (method, kind) in found}
+        looks = {"anchors": own, "k-means": AMBER if method in anchored else own}
+        colours[rows["series"].iloc[0]] = looks.get(kind, GREY)
     return colours
 
 

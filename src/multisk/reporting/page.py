@@ -138,7 +138,7 @@ def _notice(params: Params) -> list[str]:
         )
     sentences.append(
         "It is not the published setting: these numbers do not compare with the paper's, and none of the "
-        "paper's are shown beside them. What compares is the methods on this page: they share data and features."
+        "paper's are shown beside them. Within this page methods compare: they share data and features."
     )
     return sentences
 
@@ -203,8 +203,9 @@ def _markdown(groups: list[tables.Group], inputs: Inputs) -> str:
         return "Not run: no metrics; `dvc repro` makes them.\n"
     seeds = wording.listed([str(seed) for seed in sorted(inputs.metrics["seed"].unique())])
     head = (
-        f"Text → video+audio, profile `{inputs.params.profile}`: mean ± standard deviation over seeds {seeds}."
-        " R@K and GeoMean in percent. Not the published setting: do not compare with the paper's numbers."
+        f"Text → video+audio, profile `{inputs.params.profile}`: mean ± standard deviation over seeds "
+        f"{seeds}. R@K and GeoMean in percent. "
+        "Not the published setting: do not compare with the paper's numbers."
     )
     return f"{head}\n\n{tables.results_frame(groups).to_markdown(index=False, disable_numparse=True)}\n"
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import cycle, product
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from markupsafe import Markup
@@ -24,6 +25,8 @@ PREFERRED: Mapping[str, Sequence[str]] = {
     "space": ("input", "joint"),
     "modality": tuple(wording.MODALITIES),
     "label": ("action", "thing", "place"),
+    "method": ("sspc",),
+    "kind": ("anchors", "k-means", "shuffled"),
 }
 
 
@@ -69,7 +72,8 @@ class Scale:
 
     def _assigned(self, looks: Sequence[str]) -> dict[str, str]:
         others = [name for name in self.names if name != "SSPC"]
-        return dict(zip(["SSPC", *others], cycle(looks), strict=False))
+        assigned = dict(zip(["SSPC", *others], cycle(looks), strict=False))
+        return {name: assigned[name] for name in self.names}
 
 
 def curves(
@@ -85,21 +89,33 @@ def curves(
             hue_order=names, style_order=names, palette=palette, dashes=dashes(palette), ax=axes,
         )  # fmt: skip
         axes.set(xlabel="step", ylabel=unit)
-        legend_above(axes, columns=3 if max(map(len, names)) < 12 else 2)
+        legend_above(axes)
     return Panel(title, inline(drawing, name, f"{title}. {ends(rows, hue)}"))
 
 
 def dashes(palette: Mapping[str, str]) -> dict[str, Any]:
-    """Return a pattern of dashes for each name of a palette."""
-    return dict(zip(palette, cycle(DASHES), strict=False))
+    """Return a pattern of dashes for each name of a palette; SSPC's line is solid."""
+    return dict(zip(sorted(palette, key=lambda name: name != "SSPC"), cycle(DASHES), strict=False))
 
 
-def legend_above(axes: Axes, columns: int) -> None:
-    """Move a legend that seaborn made to above the axes, where it hides nothing."""
+def legend_above(axes: Axes) -> None:
+    """Move a legend that seaborn made to above the axes, in as many columns as fit there."""
+    figure, labels = axes.get_figure(root=True), axes.get_legend_handles_labels()[1]
+    assert figure is not None
+    columns = _columns(labels, figure.get_figwidth() - 0.5)
     sns.move_legend(
         axes, "lower left", bbox_to_anchor=(0, 1), ncol=columns, title=None, borderaxespad=0.2,
         handlelength=1.6, columnspacing=1.2, handletextpad=0.5, labelspacing=0.2,
     )  # fmt: skip
+
+
+def _columns(labels: Sequence[str], inches: float) -> int:
+    for columns in range(len(labels), 1, -1):
+        # As matplotlib fills them: column by column, the first ones one longer.
+        widest = (max(map(len, block)) for block in np.array_split(np.array(labels), columns))
+        if sum(0.4 + 0.065 * letters for letters in widest) <= inches:
+            return columns
+    return 1
 
 
 def cells(data: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:

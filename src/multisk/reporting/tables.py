@@ -263,7 +263,7 @@ def records(runs: pd.DataFrame) -> Table:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
+    return f"{round(value, 1) + 0.0:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _distinct(values: pd.Series) -> list[str]:
