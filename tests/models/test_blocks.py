@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from multisk.errors import InputError
 from multisk.models.blocks import (
     Attention,
     Block,
@@ -117,3 +118,8 @@ def test_gated_projection_gates_its_own_output() -> None:
 def test_minimal_projection_is_linear() -> None:
     assert isinstance(projection("minimal", 3, 5), nn.Linear)
     assert isinstance(projection("gated", 3, 5), GatedProjection)
+
+
+def test_heads_must_divide_the_width() -> None:
+    with pytest.raises(InputError, match="heads: 3 do not divide dimension 8"):
+        Block(8, heads=3)

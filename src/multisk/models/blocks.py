@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from multisk.errors import InputError
+
 ProjectionKind = Literal["gated", "minimal"]
 
 NORM_EPSILON = 1e-6
@@ -54,6 +56,8 @@ class Attention(nn.Module):
 
     def __init__(self, dimension: int, heads: int, qkv_bias: bool = True) -> None:
         super().__init__()
+        if dimension % heads:
+            raise InputError(f"heads: {heads} do not divide dimension {dimension}; use a divisor")
         self.heads = heads
         self.qkv = nn.Linear(dimension, 3 * dimension, bias=qkv_bias)
         self.proj = nn.Linear(dimension, dimension)

@@ -95,7 +95,8 @@ class Tokenizer(nn.Module):
         x, mask = batch[NAMES[modality]], batch[f"{NAMES[modality]}_mask"]
         if self.davenet is None or modality != "a":
             return x, mask
-        x_BCN, mask_BN = self.davenet(x), self.davenet.token_mask(mask)
+        mask_BN = self.davenet.token_mask(mask)
+        x_BCN = self.davenet(x)
         if self.audio_pooling != "none" and self.positions:
             count = self.positions["a"].shape[0]
             # As released: pooling covers whole tokens only, while the mask has every token once begun.
