@@ -161,7 +161,7 @@ class Pen:
         colour: Colour,
         light: float = 1,
     ) -> Self:
-        """Draw a part of an ellipse's edge: from one angle to another, in degrees clockwise from the right."""
+        """Draw a part of an ellipse's edge, between two angles in degrees clockwise from the right."""
         corners = self._at([(x - across, y - down), (x + across, y + down)])
         thick = max(round(width * self._scale), 1)
         self._draw.arc([*corners[0], *corners[1]], *span, fill=self.style.paint(colour, light), width=thick)

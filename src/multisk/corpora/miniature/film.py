@@ -108,7 +108,7 @@ class Camera:
     def _moved(self, frame: Image.Image, time: float) -> Image.Image:
         width, height = frame.size
         angle = radians(self._look.turn * sin(1.1 * time + self._phase))
-        zoom = 0.92 + 0.03 * sin(0.7 * time + 2 * self._phase)
+        zoom = 0.87 + 0.03 * sin(0.7 * time + 2 * self._phase)
         a, b = zoom * cos(angle), zoom * sin(angle)
         x = width / 2 + self._look.shake * height * sin(5.3 * time + self._phase)
         y = height / 2 + self._look.shake * height * cos(4.1 * time + 3 * self._phase)

@@ -10,8 +10,16 @@ import numpy as np
 from PIL import Image
 
 AUDIO_CHUNK = 1024  # samples of an AAC frame
-# One thread: with more, the encoder's decisions and so its bytes depend on timing.
-VIDEO_OPTIONS = {"preset": "veryfast", "crf": "24", "threads": "1", "g": "48"}
+# For the same bytes each time: one thread, no instructions that only some processors have, and no
+# B-frames, whose choice reads memory that nobody has written when sides are no multiples of 16.
+VIDEO_OPTIONS = {
+    "preset": "veryfast",
+    "crf": "24",
+    "g": "48",
+    "bf": "0",
+    "threads": "1",
+    "x264-params": "cpu-independent=1",
+}
 
 
 def write_mp4(
