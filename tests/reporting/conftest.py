@@ -2,6 +2,9 @@
 
 import json
 import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +20,57 @@ SETTINGS = ("zero-shot", "fine-tuned")
 SEEDS = (0, 1)
 CLIPS = 24
 MISSING = 2
+VOID = {"meta", "link", "img", "br", "hr", "input"}
 HOSTILE = '<script>alert("pan")</script> & an onion'
+
+
+@dataclass
+class Element:
+    """An element of a parsed page."""
+
+    tag: str
+    attributes: dict[str, str] = field(default_factory=dict)
+    children: "list[Element | str]" = field(default_factory=list)
+
+    def all(self, tag: str = "", **attributes: str) -> "Iterator[Element]":
+        """Yield the descendants with a tag and attributes, in the page's order."""
+        for child in self.children:
+            if isinstance(child, Element):
+                if tag in ("", child.tag) and attributes.items() <= child.attributes.items():
+                    yield child
+                yield from child.all(tag, **attributes)
+
+    @property
+    def text(self) -> str:
+        parts = (child if isinstance(child, str) else child.text for child in self.children)
+        return " ".join(" ".join(parts).split())
+
+
+class Reader(HTMLParser):
+    """Builds the tree; an element that is not closed where it must be is an error."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = [Element("")]
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        element = Element(tag, {key: value or "" for key, value in attributes})
+        self.open[-1].children.append(element)
+        if tag not in VOID:
+            self.open.append(element)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop().tag == tag
+
+    def handle_data(self, data: str) -> None:
+        self.open[-1].children.append(data)
+
+
+def parse(page: str) -> Element:
+    reader = Reader()
+    reader.feed(page)
+    assert len(reader.open) == 1
+    return reader.open[0]
 
 
 @pytest.fixture(scope="session")
@@ -47,13 +100,30 @@ def sources(complete: Path, tmp_path: Path) -> ReportSources:
 def reports(complete: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The reports written from the complete folder."""
     out = tmp_path_factory.mktemp("reports")
-    write_report(ReportSources.below(complete), out)
+    write_report(ReportSources.below(complete), out / "index.html")
     return out
 
 
 @pytest.fixture(scope="session")
 def page(reports: Path) -> str:
     return (reports / "index.html").read_text()
+
+
+@pytest.fixture(scope="session")
+def document(page: str) -> Element:
+    """The page as html.parser sees it."""
+    return parse(page)
+
+
+@pytest.fixture
+def written(sources: ReportSources, tmp_path: Path) -> Callable[[], Element]:
+    """Write the page of the copy that a test has damaged, and parse it."""
+
+    def write() -> Element:
+        write_report(sources, tmp_path / "out" / "index.html")
+        return parse((tmp_path / "out" / "index.html").read_text())
+
+    return write
 
 
 def write_video(path: Path, shade: int, seconds: int = 2, rate: int = 4) -> None:
@@ -150,7 +220,7 @@ def draw(ids: list[str], random: np.random.RandomState) -> dict[str, float]:
 
 def top(ids: list[str], clip: str, rank: float) -> list[str]:
     others = [other for other in ids if other != clip][:5]
-    return (others[: int(rank) - 1] + [clip] + others)[:5] if rank <= 5 else others
+    return [*others[: int(rank) - 1], clip, *others[int(rank) - 1 :]][:5] if rank <= 5 else others
 
 
 def measures(ranks: list[float]) -> dict[str, float]:
@@ -192,10 +262,13 @@ def write_record(
 ) -> None:
     record = {
         "stage": stage, "method": method, "benchmark": benchmark, "seed": seed, "status": "finished",
-        "run_id": f"id-{stage}-{method}-{benchmark}-{seed}", "git_commit": "0123456789abcdef", "git_dirty": False,
+        "run_id": f"id-{stage}-{method}-{benchmark}-{seed}",
+        "git_commit": "0123456789abcdef", "git_dirty": False,
         "params_digest": "p" * 64, "dataset_digest": "d" * 64, "device": "Test CPU, 2 threads",
-        "versions": {"python": "3.11.9", "torch": "2.11.0"}, "seconds": 90.0, "started": "2026-11-20T10:00:00+00:00",
-        "command": f"python stages/{stage}.py {method}", "dvc_stage": f"{stage}@{method}", "profile": "miniature",
+        "versions": {"python": "3.11.9", "torch": "2.11.0"}, "seconds": 90.0, "corpus": None,
+        "started": "2026-11-20T10:00:00+00:00",
+        "command": f"python stages/{stage}.py {method}", "dvc_stage": f"{stage}@{method}",
+        "profile": "miniature",
     }  # fmt: skip
     write_text(folder / "run.json", json.dumps(record))
 

@@ -80,8 +80,9 @@ def nmi_figure(nmi: pd.DataFrame, scale: Scale) -> Figure:
         panels.append(Panel(title, inline(drawing, f"nmi-{len(panels)}", alt)))
     caption = (
         "Normalised mutual information (NMI) of each clip's most similar anchor and what the rendered clip "
-        "shows. Bars: mean over seeds; points: seeds. Shuffled: the same assignments in random order, the "
-        "level of no relation. k-means: as many clusters of the same features, fitted to these very clips."
+        "shows, over the close domain's test clips. Bars: mean over seeds; points: seeds. Shuffled: the same "
+        "assignments in random order, the level of no relation. k-means: as many clusters of the same "
+        "features, fitted to these very clips."
     )
     return Figure("nmi", "Anchors and what the clips show", caption, tuple(panels), data)
 

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from multisk.corpora.manifest import Corpus
 from multisk.params import Params, load_params
 from multisk.reporting import curves, figures, gallery, tables, wording
+from multisk.reporting.claims import claims
 from multisk.reporting.panels import Figure, Scale
 from multisk.reporting.results import (
     COUNT_COLUMNS,
@@ -74,7 +75,7 @@ class Inputs:
 
 
 def write_report(sources: ReportSources, out: Path) -> None:
-    """Write `index.html`, `results.md` and `data/*.csv` into the folder `out`.
+    """Write the page `out`, and beside it `results.md` and the figures' data in `data/`.
 
     A part whose inputs are missing says so in its place. Raises InputError for malformed inputs.
     """
@@ -88,20 +89,20 @@ def write_report(sources: ReportSources, out: Path) -> None:
         figures=drawn,
         groups=groups,
         all_groups=tables.result_groups(inputs.metrics, inputs.chance, inputs.params),
-        seeds=sorted(inputs.metrics["seed"].unique()),
         differences=tables.differences(headline(inputs.metrics), inputs.params),
+        claims=claims(inputs.metrics, inputs.chance, inputs.nmi, inputs.params),
         ran=_what_ran(inputs),
         galleries=_galleries(inputs, sources),
         gallery_seed=gallery.SAMPLE_SEED,
         origins=_origins(inputs, sources),
         records=tables.records(inputs.runs) if len(inputs.runs) else None,
     )
-    _write(out / "index.html", page)
-    _write(out / "results.md", _markdown(groups, inputs))
+    _write(out, page)
+    _write(out.with_name("results.md"), _markdown(groups, inputs))
     for name, figure in drawn.items():
         if figure is not None:
-            _write(out / "data" / f"{name}.csv", figure.data.to_csv(index=False, lineterminator="\n"))
-    _write(out / "data" / "results.csv", inputs.metrics.to_csv(index=False, lineterminator="\n"))
+            _write(out.parent / "data" / f"{name}.csv", figure.data.to_csv(index=False, lineterminator="\n"))
+    _write(out.parent / "data" / "results.csv", inputs.metrics.to_csv(index=False, lineterminator="\n"))
 
 
 def _figures(inputs: Inputs) -> dict[str, Figure | None]:

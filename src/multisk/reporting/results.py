@@ -26,7 +26,7 @@ NMI_COLUMNS = ("seed", "modality", "space", "label", "kind", "nmi")
 COUNT_COLUMNS = ("seed", "modality", "space", "label", "anchor", "value", "count")
 DATASET_COLUMNS = ("corpus", "role", "videos", "minutes", "clips", "missing", "silent", "failed", "digest")
 RECORD_TEXTS = (
-    *("stage", "method", "benchmark", "run_id", "status", "git_commit", "device", "started"),
+    *("stage", "method", "benchmark", "corpus", "run_id", "status", "git_commit", "device", "started"),
     *("command", "dvc_stage", "profile"),
 )
 RECORD_COLUMNS = (*RECORD_TEXTS, "seed", "git_dirty", "versions", "seconds", "file")

@@ -111,7 +111,7 @@ def _recoloured(rules: str, variables: Mapping[str, str] = VARIABLES) -> str:
     rules = re.sub(r"font-family: [^;]*;? ?", "", rules)  # the page sets the typeface
     return re.sub(
         r"#[0-9a-f]{6}",
-        lambda found: f"var(--{variables[found[0]]})" if found[0] in variables else found[0],
+        lambda found: f"var(--{variables[found[0]]}, {found[0]})" if found[0] in variables else found[0],
         rules,
     )
 

@@ -132,8 +132,10 @@ def differences(metrics: pd.DataFrame, params: Params, method: str = "sspc") -> 
                 cell = gaps[(gaps["benchmark"] == benchmark) & (gaps["setting"] == setting)]
                 if len(cell):
                     place = f"{wording.benchmark_name(params, benchmark)}, {setting}"
-                    each = ", ".join(_signed(gap) for gap in cell.sort_values("seed")["value"])
-                    rows.append((place, wording.method_name(other), _signed(cell["value"].mean()), each))
+                    each = ", ".join(wording.signed(gap) for gap in cell.sort_values("seed")["value"])
+                    rows.append(
+                        (place, wording.method_name(other), wording.signed(cell["value"].mean()), each)
+                    )
     caption = (
         f"R@10 of {wording.method_name(method)} minus that of each other method, in points, paired by seed."
     )
@@ -142,22 +144,19 @@ def differences(metrics: pd.DataFrame, params: Params, method: str = "sspc") -> 
 
 
 def minutes(runs: pd.DataFrame) -> Table:
-    """Return the minutes per stage and method, summed over seeds and benchmarks."""
+    """Return the minutes per stage and method (or corpus), summed over seeds and benchmarks."""
     rows = []
     runs = runs.assign(seconds=runs["seconds"].fillna(0).astype(float))
-    for (stage, method), found in runs.groupby(["stage", "method"], sort=False):
-        benchmarks = ", ".join(_distinct(found["benchmark"]))
-        seeds = ", ".join(f"{seed:.0f}" for seed in sorted(found["seed"].dropna().unique()))
-        names = (
-            str(stage),
-            wording.method_name(str(method)) or NOTHING,
-            benchmarks or NOTHING,
-            seeds or NOTHING,
-        )
-        rows.append((*names, str(len(found)), f"{found['seconds'].sum() / 60:.1f}"))
+    for names, found in runs.groupby(["stage", "method", "corpus"], sort=False):
+        stage, method, corpus = map(str, names)
+        of = wording.method_name(method) or corpus or NOTHING
+        benchmarks = ", ".join(_distinct(found["benchmark"])) or NOTHING
+        seeds = ", ".join(f"{seed:.0f}" for seed in sorted(found["seed"].dropna().unique())) or NOTHING
+        spent = f"{found['seconds'].sum() / 60:.1f}"
+        rows.append((stage, of, benchmarks, seeds, str(len(found)), spent))
     total = f"{runs['seconds'].sum() / 60:.1f}"
     rows.append(("all", NOTHING, NOTHING, NOTHING, str(len(runs)), total))
-    heads = ("stage", "method", "benchmarks", "seeds", "runs", "minutes")
+    heads = ("stage", "of", "benchmarks", "seeds", "runs", "minutes")
     return Table("Minutes per stage, summed over the runs' own clocks.", heads, tuple(rows), words=4)
 
 
@@ -250,7 +249,7 @@ def records(runs: pd.DataFrame) -> Table:
     rows = []
     for run in runs.to_dict("records"):
         seed = "" if pd.isna(run["seed"]) else f"seed {run['seed']:.0f}"
-        parts = (run["stage"], wording.method_name(run["method"]), run["benchmark"], seed)
+        parts = (run["stage"], wording.method_name(run["method"]), run["benchmark"], run["corpus"], seed)
         again = f"dvc repro {run['dvc_stage']}" if run["dvc_stage"] else run["command"]
         commit = f"{run['git_commit'][:12] or NOTHING}{'*' if run['git_dirty'] else ''}"
         taken = NOTHING if pd.isna(run["seconds"]) else f"{run['seconds'] / 60:.1f}"
@@ -260,10 +259,6 @@ def records(runs: pd.DataFrame) -> Table:
     return Table(
         caption, ("run", "MLflow run", "commit", "minutes", "made by", "record"), tuple(rows), words=6
     )
-
-
-def _signed(value: float) -> str:
-    return f"{round(value, 1) + 0.0:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _distinct(values: pd.Series) -> list[str]:

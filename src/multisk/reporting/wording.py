@@ -49,6 +49,11 @@ def mean_and_spread(values: Sequence[float], digits: int = 1) -> str:
     return f"{mean} ± {stdev(values):.{digits}f}" if len(values) > 1 else mean
 
 
+def signed(value: float) -> str:
+    """Return `+1.2` or `−1.2`; what rounds to zero is `+0.0`."""
+    return f"{round(value, 1) + 0.0:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
 def listed(parts: Sequence[str]) -> str:
     """Return `a, b and c`."""
     return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]])) if parts else "none"
