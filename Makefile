@@ -4,6 +4,8 @@ PYTHON ?= python3
 export PATH := $(VENV)/bin:$(PATH)
 export UV_PYTHON := $(VENV)/bin/python
 export DVC_NO_ANALYTICS := 1
+# Each stage is a process of its own: without compiled modules its imports take twice as long.
+unexport PYTHONDONTWRITEBYTECODE
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help

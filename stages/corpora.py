@@ -1,7 +1,7 @@
 """Stage `corpora`: render one of the small corpora of narrated videos."""
 
 from multisk import console
-from multisk.corpora.miniature import render_corpus
+from multisk.corpora.miniature.render import render_corpus
 from multisk.layout import Layout
 from multisk.params import load_params
 from multisk.pipeline.inputs import sections

@@ -31,7 +31,7 @@ def run(command: typer.Typer | Callable[..., None]) -> None:
 
 
 def _app_of(function: Callable[..., None]) -> typer.Typer:
-    app = typer.Typer(add_completion=False)
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(function)
     return app
 

@@ -21,7 +21,7 @@ from multisk.corpora.miniature.production import source, video_path
 from multisk.errors import InputError
 from multisk.params import Miniature
 
-CORPORA: tuple[ModuleType, ...] = (howto, youcook2, msrvtt)
+CORPORA: dict[str, ModuleType] = {"howto": howto, "youcook2": youcook2, "msrvtt": msrvtt}
 STAMP = "rendering.json"
 
 
@@ -31,16 +31,21 @@ def render_miniature(settings: Miniature, out: Path) -> None:
     Videos that are already there, from the same settings, are kept; those of other settings are replaced.
     Raises InputError when `out` cannot be written.
     """
-    plans = [corpus.plan(settings) for corpus in CORPORA]
-    folders = [out / corpus.NAME for corpus in CORPORA]
-    with _disk_errors(out):
-        todo = []
-        for number, (corpus, films, folder) in enumerate(zip(CORPORA, plans, folders, strict=True)):
-            _prepare(folder, json.dumps(source(settings, corpus.SECTIONS), indent=2))
-            todo += [(number, film, folder) for film in films if film.present and not _done(film, folder)]
-        _produce(todo, settings)
-        for corpus, films, folder in zip(CORPORA, plans, folders, strict=True):
-            _finish(corpus, films, settings, folder)
+    for name, corpus in CORPORA.items():
+        render_corpus(settings, name, out / corpus.NAME)
+
+
+def render_corpus(settings: Miniature, name: str, folder: Path) -> None:
+    """Render one of howto, youcook2 and msrvtt into `folder`, as `render_miniature` does."""
+    if name not in CORPORA:
+        raise InputError(f"corpora: {name!r} is not one of {', '.join(CORPORA)}")
+    corpus = CORPORA[name]
+    films = corpus.plan(settings)
+    with _disk_errors(folder):
+        _prepare(folder, json.dumps(source(settings, corpus.SECTIONS), indent=2))
+        todo = [film for film in films if film.present and not _done(film, folder)]
+        _produce(name, todo, settings, folder)
+        _finish(corpus, films, settings, folder)
 
 
 def _prepare(folder: Path, stamp: str) -> None:
@@ -62,15 +67,17 @@ def _done(film: Film, folder: Path) -> bool:
     return video_path(folder, film).exists()
 
 
-def _produce(todo: list[tuple[int, Film, Path]], settings: Miniature) -> None:
+def _produce(name: str, todo: list[Film], settings: Miniature, folder: Path) -> None:
     if not todo:
         return
     pool = ProcessPoolExecutor(
         min(settings.workers, len(todo)), mp_context=get_context("spawn"), initializer=_begin_worker
     )
-    progress = tqdm(total=len(todo), desc="videos", unit="video", disable=None)
+    progress = tqdm(total=len(todo), desc=CORPORA[name].NAME, unit="video", disable=None)
     try:
-        futures: list[Future[None]] = [pool.submit(_produce_one, *job, settings) for job in todo]
+        futures: list[Future[None]] = [
+            pool.submit(_produce_one, name, film, settings, folder) for film in todo
+        ]
         for future in as_completed(futures):
             future.result()
             progress.update()
@@ -79,10 +86,10 @@ def _produce(todo: list[tuple[int, Film, Path]], settings: Miniature) -> None:
         progress.close()
 
 
-def _produce_one(number: int, film: Film, folder: Path, settings: Miniature) -> None:
+def _produce_one(name: str, film: Film, settings: Miniature, folder: Path) -> None:
     # Caught here: the decoder library's errors do not survive the way back to the parent process.
     with _disk_errors(folder):
-        CORPORA[number].produce(film, settings, folder)
+        CORPORA[name].produce(film, settings, folder)
 
 
 def _finish(corpus: ModuleType, films: tuple[Film, ...], settings: Miniature, folder: Path) -> None:
