@@ -22,6 +22,8 @@ from torch import Tensor
 from torch.optim import Adam
 from torch.utils.flop_counter import FlopCounterMode
 
+from multisk.features.appearance import AppearanceNetwork
+from multisk.features.motion import ResNeXt3d
 from multisk.models import build_model
 from multisk.params import Params, load_params
 from multisk.training import Objective
@@ -61,7 +63,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, help="clips a step (default: the profile's)")
     parser.add_argument("--steps", type=int, default=5, help="measured steps")
     parser.add_argument("--precision", choices=["no", *PRECISIONS], help="default: the profile's")
-    parser.add_argument("--video-dimension", type=int, default=4096, help="width of the video features")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser.parse_args()
@@ -105,6 +106,7 @@ class Step:
     def __init__(self, params: Params, arguments: argparse.Namespace, device: torch.device) -> None:
         method = params.method(arguments.method)
         clips, text_dimension = params.clips.pretrain, params.features.words.dimension
+        video_dimension = width_of_video(params)
         self.device = device
         self.precision = arguments.precision or params.pretrain.mixed_precision
         self.clips = arguments.batch or params.pretrain.batch_size * clips.clips_per_video
@@ -114,13 +116,13 @@ class Step:
                 method.model,
                 params.model,
                 text_dimension=text_dimension,
-                video_dimension=arguments.video_dimension,
+                video_dimension=video_dimension,
                 anchors=method.sspc.anchors.count if method.sspc else None,
             )
             self.objective = Objective(model, method.contrastive, method.sspc).train()
             self.batch = {
                 **tokens("text", self.clips, clips.words, text_dimension),
-                **tokens("video", self.clips, clips.video_tokens, arguments.video_dimension),
+                **tokens("video", self.clips, clips.video_tokens, video_dimension),
                 "audio": torch.randn(self.clips, BANDS, clips.audio_frames),
                 "audio_mask": torch.ones(self.clips, clips.audio_frames, dtype=torch.bool),
             }
@@ -166,6 +168,14 @@ class Step:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
+
+
+def width_of_video(params: Params) -> int:
+    """Return the width of the features that the profile's networks would make of a video."""
+    appearance, motion = params.features.appearance, params.features.motion
+    with torch.device("meta"):
+        motion_network = ResNeXt3d(motion.blocks, motion.cardinality, motion.width)
+        return AppearanceNetwork(appearance.model).dimension + motion_network.dimension
 
 
 def tokens(name: str, clips: int, count: int, dimension: int) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 import torch
+from accelerate import PartialState
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -126,7 +127,9 @@ class Run:
 
 @pytest.fixture(autouse=True)
 def recorded_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Show the items in the recorded order."""
+    """Show the items in the recorded order, on the CPU as recorded."""
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "1")
+    PartialState._reset_state()
     monkeypatch.setattr(Batches, "indices", lambda self, _epoch: [[step] for step in range(self.items)])
 
 

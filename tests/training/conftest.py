@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 import torch
+from accelerate import PartialState
 
 PROGRAM = Path(__file__).with_name("tiny_run.py")
 
@@ -28,6 +29,23 @@ def tiny() -> ModuleType:
 def tiny_program() -> Path:
     """The same run as a program."""
     return PROGRAM
+
+
+@pytest.fixture(autouse=True)
+def _on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep to the CPU where there is a GPU too: there a repetition gives the same bits."""
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "1")
+    PartialState._reset_state()
+    yield
+    PartialState._reset_state()
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the test on a GPU, if there is one."""
+    if not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+    monkeypatch.delenv("ACCELERATE_USE_CPU")
 
 
 @pytest.fixture(autouse=True)

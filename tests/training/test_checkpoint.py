@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from multisk.errors import InputError
 from multisk.training.checkpoint import (
@@ -14,13 +15,19 @@ from multisk.training.checkpoint import (
     load_checkpoint,
     random_state,
     refuse_other_settings,
+    replacing,
     save_checkpoint,
     set_random_state,
 )
 
 
 def state(step: int = 1) -> dict[str, object]:
-    return {"step": step, "settings": {"seed": 0}, "objective": {"w": torch.full((4096,), float(step))}}
+    return {
+        "step": step,
+        "settings": {"seed": 0},
+        "random": [],
+        "objective": {"w": torch.full((4096,), float(step))},
+    }
 
 
 @contextmanager
@@ -52,6 +59,16 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["c.pt"]
 
 
+def test_a_full_disk_while_weights_are_written_is_one_line(tmp_path: Path) -> None:
+    with (
+        file_size_limit(2048),
+        pytest.raises(InputError, match=r"w\.safetensors: cannot be written"),
+        replacing(tmp_path / "w.safetensors") as temporary,
+    ):
+        save_file({"w": torch.zeros(4096)}, temporary)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_missing_folder_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"c\.pt: cannot be written \(No such file or directory\)"):
         save_checkpoint(tmp_path / "absent" / "c.pt", state())
@@ -67,6 +84,16 @@ def test_a_truncated_file_is_one_line(tmp_path: Path, kept: int) -> None:
     ) as caught:
         load_checkpoint(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "c.pt"
+    save_checkpoint(path, state())
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"no whole checkpoint .*checksum"):
+        load_checkpoint(path)
 
 
 @pytest.mark.parametrize("content", [[1, 2], 3, {"step": 1}])

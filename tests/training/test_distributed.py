@@ -48,7 +48,7 @@ def without_key_biases(path: Path) -> dict[str, torch.Tensor]:
     return {name: x for name, x in load_file(path).items() if not name.endswith("qkv.bias")}
 
 
-@pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.parametrize("processes", [3])
 def test_processes_have_the_loss_and_gradients_of_one(
     tiny: ModuleType, tiny_program: Path, tmp_path: Path, processes: int
 ) -> None:

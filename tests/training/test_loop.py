@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate.optimizer import AcceleratedOptimizer
 from safetensors.torch import load_file
 from torch import nn
 
@@ -61,9 +63,12 @@ def stop_at(tiny: ModuleType, directory: Path, step: int, **changes: Any) -> Any
 def whole(tiny: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """A run that nothing disturbed: its directory and log."""
     torch.set_num_threads(1)
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "1")
     directory = tmp_path_factory.mktemp("whole")
     log = tiny.Log(directory / "steps.jsonl")
     tiny.run(directory, log)
+    monkeypatch.undo()
     return directory, log
 
 
@@ -119,13 +124,9 @@ def test_a_killed_run_ends_in_the_same_weights(
 ) -> None:
     directory = tmp_path / "killed"
     command = [sys.executable, str(tiny_program), str(directory)]
-    options = json.dumps({"wait_at": 9})
-    process = subprocess.Popen([*command, options], stderr=subprocess.PIPE, text=True)
-    try:
-        wait_for(directory / "waiting", process)
-    finally:
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate()
+    process = started_until(directory, [*command, json.dumps({"wait_at": 9})])
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
     assert process.returncode == -signal.SIGKILL
     assert checkpoint(directory)["step"] == 8
     assert len(tiny.Log(directory / "steps.jsonl").rows) == 10
@@ -137,13 +138,28 @@ def test_a_killed_run_ends_in_the_same_weights(
     assert_same(checkpoint(directory)["objective"], checkpoint(whole[0])["objective"])
 
 
-def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
-    for _ in range(1200):
-        if path.exists():
-            return
+def started_until(directory: Path, command: list[str]) -> "subprocess.Popen[str]":
+    """Start a run in a process group of its own and return when it waits."""
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    for _ in range(2400):
+        if (directory / "waiting").exists():
+            return process
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.05)
-    pytest.fail(f"{path} did not appear")
+    process.kill()
+    pytest.fail("the run did not come to the step at which it should wait")
+
+
+def test_ctrl_c_in_a_terminal_ends_a_run_with_workers_cleanly(
+    tiny_program: Path, whole: tuple[Path, Any], tmp_path: Path
+) -> None:
+    options = json.dumps({"wait_at": 2, "settings": {"workers": 2, "checkpoint_steps": 3}})
+    process = started_until(tmp_path, [sys.executable, str(tiny_program), str(tmp_path), options])
+    os.killpg(process.pid, signal.SIGINT)
+    (tmp_path / "go").touch()
+    _, error = process.communicate(timeout=120)
+    assert (process.returncode, error) == (130, "")
+    assert checkpoint(tmp_path)["step"] == 4
 
 
 @pytest.mark.parametrize("step", [0, 6, 14, 19])
@@ -286,8 +302,6 @@ def test_frozen_batch_norm_keeps_its_statistics_and_learns_its_weights(
 
 
 def test_half_precision_needs_a_gpu(tiny: ModuleType, tmp_path: Path) -> None:
-    if torch.cuda.is_available():
-        pytest.skip("this machine has a GPU")
     with pytest.raises(InputError, match=r"params\.yaml: mixed_precision: fp16 needs a GPU"):
         tiny.run(tmp_path, mixed_precision="fp16")
 
@@ -309,3 +323,47 @@ def test_contrastive_alone_trains(tiny: ModuleType, tmp_path: Path) -> None:
     log = tiny.Log()
     tiny.run(tmp_path, log, objective=tiny.objective(sspc=False), epochs=1)
     assert not any(name.startswith("sspc") for row in log.rows for name in row)
+
+
+def test_a_full_disk_ends_the_run_and_keeps_the_last_checkpoint(
+    tiny: ModuleType, whole: tuple[Path, Any], tmp_path: Path
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    class Filling(tiny.Log):  # type: ignore[name-defined]
+        def __call__(self, step: int, metrics: dict[str, float]) -> None:
+            super().__call__(step, metrics)
+            if step == 5:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+
+    try:
+        with pytest.raises(InputError, match=r"checkpoint\.pt: cannot be written"):
+            tiny.run(tmp_path, Filling())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
+    assert checkpoint(tmp_path)["step"] == 4
+    tiny.run(tmp_path)
+    assert_same(weights(tmp_path), weights(whole[0]))
+
+
+def test_the_average_rests_when_the_optimizer_skips_a_step(
+    tiny: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AcceleratedOptimizer, "step_was_skipped", True)
+    log = tiny.Log()
+    tiny.run(tmp_path, log, epochs=1)
+    average, start = load_file(tmp_path / "ema.safetensors"), tiny.objective().model.state_dict()
+    torch.testing.assert_close(average, dict(start), rtol=0, atol=0)
+    assert not any("gradient_norm" in row for row in log.rows)
+
+
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize("precision", ["no", "bf16", "fp16"])
+def test_a_gpu_trains_and_goes_on(tiny: ModuleType, tmp_path: Path, precision: str) -> None:
+    stop_at(tiny, tmp_path, 6, mixed_precision=precision)
+    assert bool(checkpoint(tmp_path)["scaler"]) == (precision == "fp16")
+    log = tiny.Log()
+    result = tiny.run(tmp_path, log, mixed_precision=precision)
+    assert (result.steps, log.rewound) == (20, [7])
+    assert result.device == torch.cuda.get_device_name()

@@ -115,17 +115,19 @@ class Log:
 
 
 class WaitingLog(Log):
-    """Waits for its end when a step is logged."""
+    """Waits for a file `go`, or for its end, when a step is logged."""
 
     def __init__(self, path: Path, wait_at: int) -> None:
         super().__init__(path)
+        self.folder = path.parent
         self.wait_at = wait_at
 
     def __call__(self, step: int, metrics: Mapping[str, float]) -> None:
         super().__call__(step, metrics)
         if step == self.wait_at:
-            self.path.with_name("waiting").touch()  # type: ignore[union-attr]
-            time.sleep(120)
+            self.folder.joinpath("waiting").touch()
+            while not self.folder.joinpath("go").exists():
+                time.sleep(0.02)
 
 
 def settings(**changes: Any) -> params.Training:
@@ -157,7 +159,10 @@ def main() -> None:
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "steps.jsonl"
     log = WaitingLog(path, options["wait_at"]) if "wait_at" in options else Log(path)
-    run(directory, log, **options.get("settings", {}))
+    try:
+        run(directory, log, **options.get("settings", {}))
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

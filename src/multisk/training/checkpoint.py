@@ -3,6 +3,7 @@
 import os
 import pickle
 import random
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 from torch.optim.lr_scheduler import LRScheduler
@@ -20,7 +22,16 @@ from multisk.errors import InputError
 from multisk.training.objective import Objective
 
 State = dict[str, Any]
-UNREADABLE = (OSError, EOFError, KeyError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError)
+UNREADABLE = (
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    OSError,
+    EOFError,
+    KeyError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass
@@ -83,8 +94,12 @@ def save_checkpoint(path: Path, state: State) -> None:
 def load_checkpoint(path: Path) -> State:
     """Read a checkpoint onto the CPU; raise InputError when it is damaged or is no checkpoint."""
     try:
+        # torch.load itself does not look at the checksums: a flipped bit would become a weight.
+        with zipfile.ZipFile(path) as archive:
+            if broken := archive.testzip():
+                raise zipfile.BadZipFile(f"wrong checksum of {broken}")
         state = torch.load(path, map_location="cpu", weights_only=True)
-        missing = {"step", "settings", "objective"} - set(state)
+        missing = {"step", "settings", "random", "objective"} - set(state)
     except UNREADABLE as error:
         raise _damaged(path, error) from None
     if missing:
@@ -101,7 +116,7 @@ def replacing(path: Path) -> Iterator[Path]:
         _synchronize(temporary)
         temporary.replace(path)
         _synchronize(path.parent)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, SafetensorError) as error:
         temporary.unlink(missing_ok=True)
         raise InputError(
             f"{path}: cannot be written ({_one_line(error)}); what was there is unchanged: make room or "
