@@ -5,6 +5,7 @@ import re
 import shutil
 import statistics
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -174,18 +175,13 @@ def test_headings_tables_and_pictures_can_be_read_aloud(document):
     levels = [int(element.tag[1]) for element in document.all() if re.fullmatch("h[1-6]", element.tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in pairwise(levels))
     assert all(next(table.all("caption")).text for table in document.all("table"))
     assert all(
         svg.attributes["role"] == "img" and svg.attributes["aria-label"] for svg in document.all("svg")
     )
     assert next(document.all("a")).attributes == {"class": "skip", "href": "#main"}
     assert all(box.attributes["tabindex"] == "0" for box in document.all("div", role="region"))
-
-
-def test_the_same_files_give_the_same_page(sources, page, tmp_path):
-    write_report(sources, tmp_path / "index.html")
-    assert (tmp_path / "index.html").read_text() == page
 
 
 def test_data_and_markdown_stand_beside_the_page(reports):
@@ -205,25 +201,27 @@ def test_an_empty_working_copy_still_gives_a_page(repository, tmp_path):
     assert "Not run" in (tmp_path / "reports" / "results.md").read_text()
 
 
-@pytest.mark.parametrize(
-    ("missing", "said"),
-    [
-        ("reports/metrics", "Not run: evaluation"),
-        ("runs/finetune", None),
-        ("runs/pretrain", "Not run: SSPC terms of pretraining"),
-        ("runs/evaluate/sspc/anchors_nmi.parquet", None),
-        ("runs/evaluate/sspc/anchors_counts.parquet", "Not run: anchor counts"),
-        ("data/corpora", "Not run: gallery of mini-youcook2"),
-        ("data/features", None),
-    ],
-)
-def test_a_missing_part_is_named_and_the_rest_stays(sources, written, missing, said):
-    path = sources.params.parent / missing
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
+def test_missing_parts_are_named_and_the_rest_stays(sources, written):
+    root = sources.params.parent
+    for missing in ("runs/finetune", "data/corpora", "data/features"):
+        shutil.rmtree(root / missing)
+    (root / "runs" / "evaluate" / "sspc" / "anchors_counts.parquet").unlink()
     document = written()
     assert [section.attributes["id"] for section in document.all("section")] == list(SECTIONS)
-    if said:
-        assert said in document.text
+    notes = [note.text for note in document.all("p", **{"class": "not-run"})]
+    expected = ["corpora", "anchor counts", "gallery of mini-youcook2", "gallery of mini-msrvtt"]
+    assert [note.split(". ")[0] for note in notes] == [f"Not run: {part}" for part in expected]
+    panels = [panel.text for panel in next(document.all("figure", id="figure-loss")).all("p")]
+    assert panels == ["pretraining"]
+
+
+def test_without_metrics_and_training_the_gallery_stays(sources, written):
+    shutil.rmtree(sources.metrics)
+    shutil.rmtree(sources.runs / "pretrain")
+    document = written()
+    for part in ("evaluation", "ranks of the single queries", "SSPC terms of pretraining"):
+        assert f"Not run: {part}" in document.text
+    assert len(list(next(document.all("section", id="gallery")).all("article"))) == 16
 
 
 def test_a_setting_that_was_not_run_leaves_its_place(sources, written):
@@ -235,12 +233,13 @@ def test_a_setting_that_was_not_run_leaves_its_place(sources, written):
     assert panels[3] == "mini-msrvtt, fine-tuned Not run"
 
 
-def test_drawing_leaves_pyplot_and_its_settings_alone(sources, tmp_path):
+def test_the_same_files_give_the_same_page_and_pyplot_stays_as_it_was(sources, page, tmp_path):
     import matplotlib as mpl
     from matplotlib import pyplot
 
     before = dict(mpl.rcParams)
     write_report(sources, tmp_path / "index.html")
+    assert (tmp_path / "index.html").read_text() == page
     assert pyplot.get_fignums() == []
     assert dict(mpl.rcParams) == before
 

@@ -5,13 +5,18 @@ from collections.abc import Sequence
 from multisk.params import Params
 
 METHODS = {"contrastive": "Contrastive", "eao": "EAO", "sspc": "SSPC"}
-METRICS = {"R1": "R@1", "R5": "R@5", "R10": "R@10", "R50": "R@50", "MedR": "MedR", "MeanR": "MeanR"}
-METRICS |= {"GeoMean": "GeoMean"}
+METRICS = {"R1": "R@1", "R5": "R@5", "R10": "R@10", "R50": "R@50", "MedR": "MedR", "GeoMean": "GeoMean"}
 MODALITIES = {"t": "text", "v": "video", "a": "audio"}
 DOMAINS = {"youcook2": "close domain", "msrvtt": "far domain"}
-PARTIES = {"t": "text", "v": "video", "a": "audio", "tv": "text, video", "ta": "text, audio"}
-PARTIES |= {"va": "video+audio, fused", "t+v": "text+video", "t+a": "text+audio", "v+a": "video+audio"}
-PARTIES |= {"tv": "text+video, fused", "ta": "text+audio, fused"}
+PARTIES = {
+    **MODALITIES,
+    "tv": "text+video, fused",
+    "ta": "text+audio, fused",
+    "va": "video+audio, fused",
+    "t+v": "text+video",
+    "t+a": "text+audio",
+    "v+a": "video+audio",
+}
 
 
 def method_name(method: str) -> str:
