@@ -12,7 +12,7 @@ from multisk.corpora.miniature import howto
 from multisk.corpora.miniature.film import Film
 from multisk.corpora.miniature.narration import (
     Sentence,
-    _vocabulary,
+    vocabulary,
     narrate,
     recognise,
     sound_alikes,
@@ -103,7 +103,7 @@ def test_noise_has_the_shares_of_the_settings(dropped: float, misheard: float, s
 
 
 def test_every_word_can_be_misheard_as_another() -> None:
-    for word in _vocabulary():
+    for word in vocabulary():
         assert sound_alikes(word)
         assert word not in sound_alikes(word)
 

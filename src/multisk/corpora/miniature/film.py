@@ -60,7 +60,7 @@ class Look:
 
 
 NEAR = Look(Style(0, 1, 1, outlined=False, patterned=False), (1.0, 1.12), 0.1, 0, 0, 0)
-FAR = Look(Style(0.04, 0.85, 0.97, outlined=True, patterned=True), (0.82, 1.05), 0.16, 0.02, 3.0, 14)
+FAR = Look(Style(0.04, 0.85, 0.97, outlined=True, patterned=True), (0.82, 1.05), 0.16, 0.02, 3.0, 9)
 
 
 def pictures(film: Film, look: Look, size: tuple[int, int], frames_per_second: int) -> Iterator[Image.Image]:

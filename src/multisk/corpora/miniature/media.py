@@ -14,7 +14,7 @@ AUDIO_CHUNK = 1024  # samples of an AAC frame
 # B-frames, whose choice reads memory that nobody has written when sides are no multiples of 16.
 VIDEO_OPTIONS = {
     "preset": "veryfast",
-    "crf": "24",
+    "crf": "26",
     "g": "48",
     "bf": "0",
     "threads": "1",
@@ -61,7 +61,7 @@ def _sound_packets(container: Any, samples: np.ndarray, rate: int) -> Iterator[A
     import av
 
     audio = container.add_stream("aac", rate=rate, layout="mono", options={"aac_coder": "fast"})
-    audio.bit_rate = 40_000
+    audio.bit_rate = 32_000
     waves = np.ascontiguousarray(samples, np.float32)
 
     def encoded() -> Iterator[Any]:

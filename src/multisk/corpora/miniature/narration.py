@@ -169,14 +169,15 @@ def sound_alikes(word: str) -> tuple[str, ...]:
     """Return the words that `word` may be taken for, at least one and never itself."""
     if word in SOUND_ALIKES:
         return (SOUND_ALIKES[word],)
-    others = sorted(_vocabulary() - {word})
+    others = sorted(vocabulary() - {word})
     return tuple(get_close_matches(word, others, n=3, cutoff=0.1))
 
 
 @lru_cache(maxsize=1)
-def _vocabulary() -> set[str]:
+def vocabulary() -> set[str]:
+    """Return every word that narrators may use."""
     verbs = [verb for action in ACTIONS.values() for verb in (action.verb, *action.synonyms)]
-    texts = [*CHAT, *FILLERS, *(text for text in NARRATED)]
+    texts = [*CHAT, *FILLERS, *NARRATED]
     texts += [f"{verb.base} {verb.gerund}" for verb in verbs]
     texts += [" ".join((name, *thing.synonyms)) for name, thing in THINGS.items()]
     texts += [" ".join((name, *place.synonyms)) for name, place in PLACES.items()]
