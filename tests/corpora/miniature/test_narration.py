@@ -12,12 +12,12 @@ from multisk.corpora.miniature import howto
 from multisk.corpora.miniature.film import Film
 from multisk.corpora.miniature.narration import (
     Sentence,
-    vocabulary,
     narrate,
     recognise,
     sound_alikes,
     speech_track,
     transcript,
+    vocabulary,
 )
 from multisk.corpora.miniature.speech import RATE, Utterance
 from multisk.params import HowtoWorld, Miniature, load_params
@@ -35,7 +35,7 @@ def films(miniature: Miniature) -> tuple[Film, ...]:
 
 @pytest.fixture(scope="module")
 def narrations(films: tuple[Film, ...], miniature: Miniature) -> list[list[Sentence]]:
-    return [narrate(film, miniature.howto) for film in films]
+    return [narrate(film, miniature.howto.lead_seconds, miniature.howto.chat) for film in films]
 
 
 def test_sentences_stay_within_the_lead(

@@ -47,7 +47,7 @@ def plan(settings: Miniature) -> tuple[Film, ...]:
 
 def produce(film: Film, settings: Miniature, folder: Path) -> None:
     """Render one film and write its transcript."""
-    sentences = narrate(film, settings.howto)
+    sentences = narrate(film, settings.howto.lead_seconds, settings.howto.chat)
     words = recognise(film, sentences, settings.howto)
     write_captions(folder, film, transcript(film, words))
     film_narrated(film, NEAR, sentences, settings, folder)

@@ -71,28 +71,31 @@ class Sentence:
         return self.start + self.utterance.seconds
 
 
-def narrate(film: Film, world: HowtoWorld) -> list[Sentence]:
-    """Speak along a film: each sentence lies within `lead_seconds` of the shot that it is about."""
+def narrate(film: Film, lead_seconds: float, chat: float) -> list[Sentence]:
+    """Speak along a film: each sentence lies within `lead_seconds` of the shot that it is about.
+
+    A share `chat` of the sentences is about nothing.
+    """
     rng = film.generator(2)
     voice = Voice(pick(rng, VOICES), int(rng.integers(150, 186)), int(rng.integers(35, 65)))
     with Speaker(voice) as speaker:
-        return list(_sentences(film, world, rng, speaker))
+        return list(_sentences(film, lead_seconds, chat, rng, speaker))
 
 
 def _sentences(
-    film: Film, world: HowtoWorld, rng: np.random.Generator, speaker: Speaker
+    film: Film, lead_seconds: float, chat: float, rng: np.random.Generator, speaker: Speaker
 ) -> Iterator[Sentence]:
     wording = Wording(rng, PLAIN)
-    time, chatty = rng.uniform(0.2, 1), rng.random() < world.chat
+    time, chatty = rng.uniform(0.2, 1), rng.random() < chat
     while time < film.seconds:
-        lead = rng.uniform(-1, 1) * world.lead_seconds
+        lead = rng.uniform(-1, 1) * lead_seconds
         shot = None if chatty else _topic(film, time + SENTENCE_SECONDS / 2 + lead)
         text = wording.narrated(shot.step, film.place) if shot else wording.chat()
         sentence = Sentence(time, speaker.say(text), shot)
-        if sentence.end < film.seconds and _within(sentence, world.lead_seconds):
+        if sentence.end < film.seconds and _within(sentence, lead_seconds):
             yield sentence
             # Drawn once a sentence, not once an attempt: chat always fits, and would get more than its share.
-            time, chatty = sentence.end + rng.uniform(0.15, 0.9), rng.random() < world.chat
+            time, chatty = sentence.end + rng.uniform(0.15, 0.9), rng.random() < chat
         else:
             time += RETRY_SECONDS
 
