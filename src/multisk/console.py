@@ -3,31 +3,42 @@
 import errno
 import sys
 from collections.abc import Callable
-from typing import Any
+from functools import wraps
+from typing import Any, NoReturn
 
-import click
 import typer
 
 from multisk.errors import InputError
 
 
-def run(command: typer.Typer | Callable[..., None]) -> None:
+def run(command: typer.Typer | Callable[..., None]) -> NoReturn:
     """Run a typer app, or one function as such an app, as a program."""
     app = command if isinstance(command, typer.Typer) else _app_of(command)
-    try:
-        code: Any = app(standalone_mode=False)
-    except InputError as error:
-        _stop(f"error: {' '.join(str(error).split())}", 2)
-    except click.ClickException as error:
-        error.show()
-        raise SystemExit(error.exit_code) from None
-    except (KeyboardInterrupt, click.Abort):
-        _stop("stopped; the same command goes on where this one was", 130)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        _stop(f"error: {error.filename or 'disk'}: no space left; free some, the same command goes on", 2)
-    raise SystemExit(code if isinstance(code, int) else 0)
+    for registered in app.registered_commands:
+        assert registered.callback is not None
+        registered.callback = answering(registered.callback)
+    app()
+    raise SystemExit(0)
+
+
+def answering(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a function end the program with one line where a person must act."""
+
+    @wraps(function)
+    def answered(*arguments: Any, **options: Any) -> Any:
+        try:
+            return function(*arguments, **options)
+        except InputError as error:
+            _stop(f"error: {' '.join(str(error).split())}", 2)
+        except KeyboardInterrupt:
+            _stop("stopped; the same command goes on where this one was", 130)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            place = error.filename or "disk"
+            _stop(f"error: {place}: no space left; free some, the same command goes on", 2)
+
+    return answered
 
 
 def _app_of(function: Callable[..., None]) -> typer.Typer:
@@ -36,6 +47,6 @@ def _app_of(function: Callable[..., None]) -> typer.Typer:
     return app
 
 
-def _stop(message: str, code: int) -> None:
+def _stop(message: str, code: int) -> NoReturn:
     print(message, file=sys.stderr)
     raise SystemExit(code)

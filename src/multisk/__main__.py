@@ -1,0 +1,5 @@
+"""`python -m multisk` is the command `multisk`."""
+
+from multisk.cli import main
+
+main()

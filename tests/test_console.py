@@ -1,0 +1,56 @@
+import errno
+import subprocess
+import sys
+
+import pytest
+
+from multisk.console import answering
+from multisk.errors import InputError
+
+
+def ending(error):
+    def fails():
+        raise error
+
+    with pytest.raises(SystemExit) as caught:
+        answering(fails)()
+    return caught.value.code
+
+
+def test_bad_input_is_one_line(capsys):
+    assert ending(InputError("a.yaml: key:\n wrong")) == 2
+    assert capsys.readouterr().err == "error: a.yaml: key: wrong\n"
+
+
+def test_a_full_disk_is_named(capsys):
+    assert ending(OSError(errno.ENOSPC, "No space left on device", "data/x")) == 2
+    assert capsys.readouterr().err.startswith("error: data/x: no space left")
+
+
+def test_an_interrupt_has_its_own_code(capsys):
+    assert ending(KeyboardInterrupt()) == 130
+    assert "goes on" in capsys.readouterr().err
+
+
+def test_other_errors_are_not_hidden():
+    def fails():
+        raise PermissionError(errno.EACCES, "no")
+
+    with pytest.raises(PermissionError):
+        answering(fails)()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["use", "nothing"], 2, "profiles/nothing.yaml: no such profile"),
+        (["nothing"], 2, "No such command"),
+        (["check"], 0, "params.yaml: profile"),
+    ],
+)
+def test_the_command_line_answers_in_words(repository, arguments, code, said):
+    command = [sys.executable, "-m", "multisk", *arguments]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
