@@ -82,7 +82,7 @@ class Appearance(Section):
     """2-D CNN features at a fixed rate (paper: ResNet-152 on ImageNet, 1 per second)."""
 
     model: str  # a timm name
-    weights: str  # "random" (seeded), "pretrained" (by timm) or a path
+    weights: str  # "random" (seeded; all stages are read), "pretrained" (by timm) or a path
     seed: Natural
     features_per_second: Positive
     short_side: Count
@@ -95,7 +95,7 @@ class Motion(Section):
     blocks: tuple[Count, Count, Count, Count]
     cardinality: Count
     width: Count  # channels of the first stage's bottleneck; 128 in ResNeXt-101
-    weights: str  # "random" (seeded) or a path
+    weights: str  # "random" (seeded; all stages are read) or a path
     seed: Natural
     frames_per_second: Positive
     window: Count

@@ -46,6 +46,20 @@ def test_motion_of_any_size(side: int, window: int) -> None:
     assert features.isfinite().all()
 
 
+@torch.inference_mode()
+def test_every_stage() -> None:
+    frames = pictures(16, 32, 32)
+    last = small_motion()
+    whole = MotionNetwork(last.backbone, 16, every_stage=True)
+    assert whole(frames).shape == (1, whole.dimension) == (1, 2 + 8 + 16 + 32 + 64)
+    torch.testing.assert_close(whole(frames)[:, -64:], last(frames))
+    stages = AppearanceNetwork("test_resnet", every_stage=True).eval()
+    maps = stages.backbone(stages.preprocess(frames))
+    assert len(maps) == 5
+    torch.testing.assert_close(stages(frames), torch.cat([each.mean((2, 3)) for each in maps], dim=1))
+    assert stages(frames).shape == (16, stages.dimension)
+
+
 def test_stage_sizes() -> None:
     network = ResNeXt3d((1, 2, 1, 1), cardinality=2, width=4)
     assert [len(network.get_submodule(stage)) for stage in network.stages] == [1, 2, 1, 1]  # type: ignore[arg-type]

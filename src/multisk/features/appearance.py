@@ -18,17 +18,23 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class AppearanceNetwork(nn.Module):
     """Frames u8 [N, H, W, 3] to features f32 [N, D]: whole pictures, nothing is cropped.
 
+    The mean of the last feature map, or with `every_stage` the means of all stages' maps side by side.
     Source: paper, inputs (ResNet-152, shorter side 224, mean over the whole rectangle).
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, model: str, *, pretrained: bool = False) -> None:
+    def __init__(self, model: str, *, every_stage: bool = False, pretrained: bool = False) -> None:
         super().__init__()
         self.model = model
-        self.backbone = _create(model, pretrained)
-        self.dimension: int = self.backbone.num_features
+        self.every_stage = every_stage
+        if every_stage:
+            self.backbone = _create(model, pretrained, features_only=True)
+            self.dimension: int = sum(self.backbone.feature_info.channels())
+        else:
+            self.backbone = _create(model, pretrained, num_classes=0)
+            self.dimension = self.backbone.num_features
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD)[:, None, None], persistent=False)
 
@@ -38,17 +44,21 @@ class AppearanceNetwork(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return features f32 [N, D] of frames u8 [N, H, W, 3]."""
-        maps_NDHW = self.backbone.forward_features(self.preprocess(frames))
-        if maps_NDHW.ndim != 4 or maps_NDHW.shape[1] != self.dimension:
+        pictures = self.preprocess(frames)
+        maps = self.backbone(pictures) if self.every_stage else [self.backbone.forward_features(pictures)]
+        if (
+            any(map_NDHW.ndim != 4 for map_NDHW in maps)
+            or sum(map.shape[1] for map in maps) != self.dimension
+        ):
             raise InputError(f"{KEY}.model: {self.model} gives no feature maps; choose a CNN")
-        return maps_NDHW.mean(dim=(2, 3))
+        return torch.cat([map_NDHW.mean(dim=(2, 3)) for map_NDHW in maps], dim=1)
 
 
-def _create(model: str, pretrained: bool) -> Any:
+def _create(model: str, pretrained: bool, **options: Any) -> Any:
     import timm
 
     try:
-        return timm.create_model(model, pretrained=pretrained, num_classes=0)
+        return timm.create_model(model, pretrained=pretrained, **options)
     except (RuntimeError, OSError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{KEY}: {reason}; name a model of timm, and weights that can be had") from None

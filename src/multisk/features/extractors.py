@@ -5,7 +5,8 @@
 
 Random weights stand in for trained ones where none can be had. A random network tells pictures apart only
 if each layer's output is centred and scaled to the pictures it sees; so its batch normalisations, and one
-more over the pooled features, take their statistics from frames of the training corpus.
+more over the pooled features, take their statistics from frames of the training corpus. And each random
+layer blurs what the one before it saw, so a random network is read at every stage, not only at the last.
 """
 
 import math
@@ -143,15 +144,17 @@ def calibrate(network: Extractor, samples: Tensor, seed: int) -> None:
 def _build(settings: Features, *, pretrained: bool = False) -> dict[str, Extractor]:
     appearance, motion = settings.appearance, settings.motion
     fetch = pretrained and appearance.weights == "pretrained"
-    picture = AppearanceNetwork(appearance.model, pretrained=fetch)
+    drawn = {name: _weights(settings, name) == "random" for name in ("appearance", "motion")}
+    picture = AppearanceNetwork(appearance.model, every_stage=drawn["appearance"], pretrained=fetch)
     resnext = ResNeXt3d(motion.blocks, motion.cardinality, motion.width)
     if pretrained and appearance.weights not in ("random", "pretrained"):
         load_weights(picture.backbone, Path(appearance.weights), "appearance")
     if pretrained and motion.weights != "random":
         load_weights(resnext, Path(motion.weights), "motion")
+    moving = MotionNetwork(resnext, motion.window, every_stage=drawn["motion"])
     return {
-        "appearance": Extractor(picture, random=appearance.weights == "random"),
-        "motion": Extractor(MotionNetwork(resnext, motion.window), random=motion.weights == "random"),
+        "appearance": Extractor(picture, random=drawn["appearance"]),
+        "motion": Extractor(moving, random=drawn["motion"]),
     }
 
 

@@ -41,10 +41,10 @@ class Bottleneck(nn.Module):
 
 
 class ResNeXt3d(nn.Module):
-    """Four stages of bottlenecks after a 7x7x7 stem; the mean over what remains of time and space.
+    """Four stages of bottlenecks after a 7x7x7 stem.
 
     blocks, cardinality, width: (3, 4, 23, 3), 32, 128 in ResNeXt-101. `width` is the bottleneck's in the
-    first stage and doubles from stage to stage; the stem has half of it, the features 16 times as much.
+    first stage and doubles from stage to stage; the stem has half of it, the last map 16 times as much.
     classes: outputs of the classifier `fc`, which published weights hold and features never use; 0: none
     """
 
@@ -56,6 +56,7 @@ class ResNeXt3d(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool3d(3, stride=2, padding=1)
         channels = stem
+        self.channels = [stem]
         for stage, count in enumerate(blocks):
             layer = nn.Sequential()
             for block in range(count):
@@ -63,31 +64,35 @@ class ResNeXt3d(nn.Module):
                 layer.append(Bottleneck(channels, width << stage, cardinality, stride))
                 channels = EXPANSION * (width << stage)
             self.add_module(f"layer{stage + 1}", layer)
+            self.channels.append(channels)
         self.stages = [f"layer{stage + 1}" for stage in range(len(blocks))]
-        self.dimension = channels
         self.fc = nn.Linear(channels, classes) if classes else None
 
-    def forward(self, windows_NCTHW: Tensor) -> Tensor:
-        """Map normalised windows f32 [N, 3, T, H, W] to features [N, D]."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(windows_NCTHW))))
+    def forward(self, windows_NCTHW: Tensor) -> list[Tensor]:
+        """Map normalised windows f32 [N, 3, T, H, W] to the maps [N, channels, ...] of stem and stages."""
+        maps = [self.relu(self.bn1(self.conv1(windows_NCTHW)))]
+        x = self.maxpool(maps[0])
         for stage in self.stages:
             x = self.get_submodule(stage)(x)
-        return x.mean(dim=(2, 3, 4))
+            maps.append(x)
+        return maps
 
 
 class MotionNetwork(nn.Module):
     """Consecutive frames u8 [n, H, W, 3] to one feature f32 [D] for each window of `window` frames.
 
-    Windows do not overlap; black frames fill the last one *before* the mean is subtracted, as released.
+    The mean over the time and space of the last stage's map, or with `every_stage` those of all maps side by
+    side. Windows do not overlap; black frames fill the last one *before* the mean is subtracted, as released.
     Source: paper, inputs (16 frames at 24/s, the central 112 x 112 pixels).
     """
 
     mean: Tensor
 
-    def __init__(self, backbone: ResNeXt3d, window: int) -> None:
+    def __init__(self, backbone: ResNeXt3d, window: int, *, every_stage: bool = False) -> None:
         super().__init__()
         self.backbone = backbone
-        self.dimension = backbone.dimension
+        self.first = 0 if every_stage else -1
+        self.dimension = sum(backbone.channels[self.first :])
         self.window = window
         self.register_buffer("mean", torch.tensor(KINETICS_MEAN)[:, None, None, None], persistent=False)
 
@@ -101,4 +106,5 @@ class MotionNetwork(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return features f32 [ceil(n / window), D] of frames u8 [n, H, W, 3]."""
-        return self.backbone(self.preprocess(frames))
+        maps = self.backbone(self.preprocess(frames))[self.first :]
+        return torch.cat([map_NDTHW.mean(dim=(2, 3, 4)) for map_NDTHW in maps], dim=1)
