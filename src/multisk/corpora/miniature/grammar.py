@@ -32,7 +32,6 @@ class Verb:
 
     base: str
     gerund: str
-    third: str
 
 
 @dataclass(frozen=True)
@@ -103,26 +102,22 @@ def _thing(kind: Kind, shape: str, colours: str, *names: str) -> Thing:
 ACTIONS = {
     action.name: action
     for action in (
-        _action(0, 1.0, "firm leaf", "wash washing washes", "rinse rinsing rinses", "clean cleaning cleans"),
-        _action(1, 1.2, "firm", "peel peeling peels", "skin skinning skins", "strip stripping strips"),
-        _action(2, 2.2, "firm leaf", "chop chopping chops", "dice dicing dices", "mince mincing minces"),
-        _action(2, 1.4, "firm soft", "slice slicing slices", "cut cutting cuts", "carve carving carves"),
-        _action(2, 2.0, "firm", "grate grating grates", "shred shredding shreds"),
-        _action(
-            2, 1.2, "soft grain", "pound pounding pounds", "hammer hammering hammers", "bash bashing bashes"
-        ),
-        _action(2, 0.8, "soft", "roll rolling rolls", "flatten flattening flattens"),
-        _action(3, 1.0, "firm soft", "squeeze squeezing squeezes", "press pressing presses"),
-        _action(3, 0.5, "soft leaf", "fold folding folds", "crease creasing creases"),
-        _action(3, 1.0, "liquid grain", "pour pouring pours", "tip tipping tips", "empty emptying empties"),
-        _action(
-            4, 0.9, "liquid grain leaf", "stir stirring stirs", "mix mixing mixes", "whisk whisking whisks"
-        ),
-        _action(4, 3.6, "liquid grain", "shake shaking shakes", "rattle rattling rattles"),
-        _action(4, 3.0, "liquid leaf firm", "blend blending blends", "puree pureeing purees"),
-        _action(5, 4.0, "firm leaf soft", "fry frying fries", "sizzle sizzling sizzles"),
-        _action(6, 2.0, "firm soft leaf", "season seasoning seasons", "sprinkle sprinkling sprinkles"),
-        _action(6, 0.7, "firm soft", "brush brushing brushes", "coat coating coats", "glaze glazing glazes"),
+        _action(0, 1.0, "firm leaf", "wash washing", "rinse rinsing", "clean cleaning"),
+        _action(1, 1.2, "firm", "peel peeling", "skin skinning", "strip stripping"),
+        _action(2, 2.2, "firm leaf", "chop chopping", "dice dicing", "mince mincing"),
+        _action(2, 1.4, "firm soft", "slice slicing", "cut cutting", "carve carving"),
+        _action(2, 2.0, "firm", "grate grating", "shred shredding"),
+        _action(2, 1.2, "soft grain", "pound pounding", "hammer hammering", "bash bashing"),
+        _action(2, 0.8, "soft", "roll rolling", "flatten flattening"),
+        _action(3, 1.0, "firm soft", "squeeze squeezing", "press pressing"),
+        _action(3, 0.5, "soft leaf", "fold folding", "crease creasing"),
+        _action(3, 1.0, "liquid grain", "pour pouring", "tip tipping", "empty emptying"),
+        _action(4, 0.9, "liquid grain leaf", "stir stirring", "mix mixing", "whisk whisking"),
+        _action(4, 3.6, "liquid grain", "shake shaking", "rattle rattling"),
+        _action(4, 3.0, "liquid leaf firm", "blend blending", "puree pureeing"),
+        _action(5, 4.0, "firm leaf soft", "fry frying", "sizzle sizzling"),
+        _action(6, 2.0, "firm soft leaf", "season seasoning", "sprinkle sprinkling"),
+        _action(6, 0.7, "firm soft", "brush brushing", "coat coating", "glaze glazing"),
     )
 }
 

@@ -49,10 +49,10 @@ IMPERATIVES = ("{do} {it}", "{do} {it} {there}", "{do} {it} well", "{there} {do}
 OBSERVED = (
     "a person is {doing} {it}",
     "a person is {doing} {it} {there}",
-    "someone {does} {it} {there}",
+    "someone is {doing} {it} {there}",
     "a cartoon of a man {doing} {it} {there}",
     "a woman is {doing} {it}",
-    "{it} is shown while somebody {does} it",
+    "{it} is shown while somebody is {doing} it",
     "a clip about {doing} {it} {there}",
     "hands are {doing} {it} {there}",
 )
@@ -89,7 +89,6 @@ class Wording:
             template.format(
                 do=verb.base,
                 doing=verb.gerund,
-                does=verb.third,
                 do_else=other.base,
                 doing_else=other.gerund,
                 it=self._thing(step, article, coloured, self._plain),

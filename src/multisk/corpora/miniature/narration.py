@@ -183,6 +183,6 @@ def vocabulary() -> set[str]:
     texts = [*CHAT, *FILLERS, *NARRATED]
     texts += [f"{verb.base} {verb.gerund}" for verb in verbs]
     texts += [" ".join((name, *thing.synonyms)) for name, thing in THINGS.items()]
-    texts += [" ".join((name, *place.synonyms)) for name, place in PLACES.items()]
+    texts += [" ".join((place.preposition, name, *place.synonyms)) for name, place in PLACES.items()]
     texts += [" ".join((name, *synonyms)) for name, synonyms in COLOUR_SYNONYMS.items()]
     return {word for text in texts for word in text.split() if "{" not in word}

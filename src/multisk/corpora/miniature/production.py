@@ -14,7 +14,7 @@ from multisk.corpora.miniature.narration import Sentence, speech_track
 from multisk.corpora.miniature.speech import RATE
 from multisk.params import Miniature
 
-VERSION = 3  # of what is rendered from the same settings
+VERSION = 4  # of what is rendered from the same settings
 SPEECH_LEVEL, ACTION_LEVEL, AMBIENCE_LEVEL = 0.7, 0.5, 0.15
 
 
