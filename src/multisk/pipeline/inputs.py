@@ -9,6 +9,7 @@ from multisk.errors import InputError
 from multisk.features.store import FeatureStore
 from multisk.features.words import WordVectors
 from multisk.layout import Layout
+from multisk.params import Params
 from multisk.resumable import digest, file_digest
 
 
@@ -42,14 +43,22 @@ class Inputs:
         return {"text_dimension": self.words.dimension, "video_dimension": video}
 
 
-def sections(params: Any, *names: str) -> dict[str, Any]:
-    """Return the named sections of the settings (`clips.pretrain`) as plain data, for records."""
+def sections(params: Params, *names: str) -> dict[str, Any]:
+    """Return the named sections of the settings (`clips.pretrain`) as plain data, for records.
+
+    Raises InputError for a section that there is not.
+    """
+    settings = params.model_dump(mode="json")
     chosen = {}
     for name in names:
-        value = params
-        for part in name.split("."):
-            value = value[part] if isinstance(value, dict) else getattr(value, part)
-        chosen[name] = value.model_dump(mode="json") if hasattr(value, "model_dump") else value
+        value = settings
+        *path, last = name.split(".")
+        for part in path:
+            value = value[part]
+        if last not in value:
+            known = ", ".join(value)
+            raise InputError(f"params.yaml: {name}: no such entry; known: {known}")
+        chosen[name] = value[last]
     return chosen
 
 

@@ -98,7 +98,7 @@ def read_training(sources: ReportSources) -> pd.DataFrame:
     frames = [pd.DataFrame(columns=list(STEP_COLUMNS))]
     for stage, pattern in (("pretrain", "*/seed-*"), ("finetune", "*/*/seed-*")):
         paths = sorted((sources.runs / stage).glob(f"{pattern}/{STEPS}"))
-        frames += [_steps_of(path, stage) for path in paths]
+        frames += [_steps_of(path, sources.runs / stage) for path in paths]
     return _together(frames)
 
 
@@ -163,10 +163,9 @@ def _shared(sources: ReportSources, part: str, column: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["benchmark", column, "value"])
 
 
-def _steps_of(path: Path, stage: str) -> pd.DataFrame:
-    # runs/pretrain/<method>/seed-<n>/ or runs/finetune/<method>/<benchmark>/seed-<n>/
-    folders = path.parts[path.parts.index(stage, len(path.parts) - 6) + 1 : -1]
-    method, *benchmark, seed = folders
+def _steps_of(path: Path, stage: Path) -> pd.DataFrame:
+    # pretrain/<method>/seed-<n>/ or finetune/<method>/<benchmark>/seed-<n>/
+    method, *benchmark, seed = path.relative_to(stage).parts[:-1]
     try:
         table = pd.DataFrame(read_steps(path)).rename_axis(columns=None)
     except ValueError as error:
@@ -178,7 +177,7 @@ def _steps_of(path: Path, stage: str) -> pd.DataFrame:
     # A run that went on from a checkpoint logs some steps twice: what it said last holds.
     table = table.drop_duplicates("step", keep="last").sort_values("step")
     tidy = table.melt(id_vars="step", var_name="term").dropna(subset="value")
-    run = {"stage": stage, "method": method, "benchmark": benchmark[0] if benchmark else ""}
+    run = {"stage": stage.name, "method": method, "benchmark": benchmark[0] if benchmark else ""}
     return tidy.assign(**run, seed=_seed(path, seed, seed))[list(STEP_COLUMNS)]
 
 
