@@ -46,10 +46,8 @@ class AppearanceNetwork(nn.Module):
         """Return features f32 [N, D] of frames u8 [N, H, W, 3]."""
         pictures = self.preprocess(frames)
         maps = self.backbone(pictures) if self.every_stage else [self.backbone.forward_features(pictures)]
-        if (
-            any(map_NDHW.ndim != 4 for map_NDHW in maps)
-            or sum(map.shape[1] for map in maps) != self.dimension
-        ):
+        channels = sum(map_NDHW.shape[1] for map_NDHW in maps if map_NDHW.ndim == 4)
+        if channels != self.dimension:
             raise InputError(f"{KEY}.model: {self.model} gives no feature maps; choose a CNN")
         return torch.cat([map_NDHW.mean(dim=(2, 3)) for map_NDHW in maps], dim=1)
 

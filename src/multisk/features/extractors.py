@@ -29,7 +29,7 @@ from multisk.resumable import digest, file_digest, read_json, write_json
 
 CALIBRATION_BATCH = 128
 CALIBRATION_VIDEOS = 32
-CALIBRATION_FRAMES = 16  # of each video
+CALIBRATION_FRAMES = 8  # of each video
 CALIBRATION_WINDOWS = 8  # of each video
 
 
