@@ -18,7 +18,10 @@ pytestmark = pytest.mark.slow
 
 
 def test_every_run_says_what_it_was(trained):
-    records = {path.parent.relative_to(trained): read_json(path) for path in trained.rglob("run.json")}
+    records = {
+        path.parent.relative_to(trained / "runs"): read_json(path)
+        for path in (trained / "runs").rglob("run.json")
+    }
     stages = {record["stage"] for record in records.values()}
     assert stages == {"corpora", "words", "extractors", "features", "pretrain", "finetune", "evaluate"}
     for where, record in records.items():
@@ -33,7 +36,7 @@ def test_every_run_is_in_mlflow(trained):
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{trained / 'tracking' / 'mlflow.db'}")
-    for path in trained.rglob("run.json"):
+    for path in (trained / "runs").rglob("run.json"):
         record = read_json(path)
         run = client.get_run(record["run_id"])
         assert run.info.status == "FINISHED"
