@@ -28,6 +28,7 @@ $(INSTALLED): requirements.txt pyproject.toml
 	@touch $@
 
 repro: setup ## run the whole pipeline and write reports/index.html
+	@multisk check
 	dvc repro
 	@echo "The report: $(CURDIR)/reports/index.html"
 

@@ -69,7 +69,7 @@ def extract(corpus: Corpus, settings: Features, extractors: Path | str, out: Pat
         done = len(videos) - len(todo)
         bar = tqdm(total=len(videos), initial=done, desc=corpus.name, unit="video", disable=None)
         for end, streams in _features(corpus, settings, loaded, todo, device):
-            writer.add(end.video_id, end.seconds, streams)
+            writer.add(end.video_id, end.seconds, _sound(streams))
             bar.update()
             if writer.full:
                 writer.flush()
@@ -130,6 +130,16 @@ def _streams(end: End, progress: Progress, settings: Features, extractors: Extra
         else:
             streams[name] = Stream(nothing, rates[name], "absent", "no audio track")
     return streams
+
+
+def _sound(streams: dict[str, Stream]) -> dict[str, Stream]:
+    """Mark a video as failed whose features cannot be stored (sound with NaN in it, say)."""
+    with np.errstate(over="ignore"):
+        broken = [name for name, s in streams.items() if not np.isfinite(s.features.astype(np.float16)).all()]
+    if not broken:
+        return streams
+    reason = f"{', '.join(broken)}: features are not finite"
+    return {name: Stream(s.features[:0], s.rate, "failed", reason) for name, s in streams.items()}
 
 
 def stream_rates(settings: Features) -> dict[str, float]:

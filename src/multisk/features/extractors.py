@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
@@ -173,7 +174,7 @@ def load_weights(network: nn.Module, path: Path, section: str) -> None:
         state = load_state_dict(str(path), use_ema=False, weights_only=True)
         wanted = network.state_dict()
         network.load_state_dict({key: value for key, value in state.items() if key in wanted})
-    except (OSError, RuntimeError, ValueError, ImportError) as error:
+    except (OSError, RuntimeError, SafetensorError, ValueError, ImportError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"params.yaml: features.{section}.weights: {path}: {reason}") from None
 
