@@ -1,5 +1,6 @@
 """Multi-SK against recorded assignments."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +35,12 @@ def carries_information(record: dict[str, Any]) -> bool:
     return 0 < record["required_properties"] < record["scores"].shape[1]
 
 
-def overflowed(record: dict[str, Any]) -> bool:
-    """Whether exp, or the sum over the cube, left float32 in the recorded float32 run."""
-    cube_sum = torch.exp(record["scores"] / record["eps"]).sum() * record["scores"].shape[1]
-    return not torch.isfinite(cube_sum)
-
-
-@pytest.mark.recorded("A_sinkhorn", "*.npz")
-def test_number_of_assignments(record: dict[str, Any]) -> None:
-    r = int(record["scores"].shape[1] * record["required_fraction"])
-    assert r == record["required_properties"]
+def left_float32(record: dict[str, Any]) -> bool:
+    """Whether the recorded float32 run overflowed, or lost a whole sample below the smallest float32."""
+    exponents = record["scores"] / record["eps"]
+    log_sum = (torch.exp(exponents).sum() * record["scores"].shape[1]).log()
+    faintest = exponents.amax(1).min() - log_sum
+    return not faintest > math.log(torch.finfo(torch.float32).tiny)
 
 
 @pytest.mark.recorded("A_sinkhorn", "*.npz")
@@ -56,7 +53,7 @@ def test_assignment(record: dict[str, Any]) -> None:
     assert result.assignment.dtype == torch.float32
     expected = record["final_assignment_f64"]
     torch.testing.assert_close(result.assignment.double(), expected, **TOLERANCE)
-    if not overflowed(record):
+    if not left_float32(record):
         torch.testing.assert_close(result.assignment, record["final_assignment"], **TOLERANCE)
 
 
@@ -72,11 +69,11 @@ def test_assignment_in_double_precision(record: dict[str, Any]) -> None:
 def test_slots(record: dict[str, Any]) -> None:
     slots = sinkhorn.slot_assignments(record["scores"], **settings(record))
     assert torch.isfinite(slots).all()
-    if overflowed(record):
+    if left_float32(record):
         return
     if "A" not in record:
         recorded = torch.stack([record["A_slice_first"], record["A_slice_last"]])
-        torch.testing.assert_close(slots, recorded, **TOLERANCE)
+        torch.testing.assert_close(slots[[0, -1]], recorded, **TOLERANCE)
         return
     K = record["scores"].shape[1]
     copies = (
