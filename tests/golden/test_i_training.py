@@ -172,7 +172,7 @@ def test_losses_and_terms(runs: Any, case: Path) -> None:
     for row, expected in zip(run.log, recorded["log"], strict=True):
         assert row["loss"] == pytest.approx(expected["loss"], rel=1e-5)
         info = expected["info"]
-        terms = {pair: row[f"contrastive/{pair[0]}-{pair[1]}"] for pair in ("tv", "ta", "va")}
+        terms = {pair: row[f"contrastive/{pair[0]}-{pair[1]}"] for pair in ("tv", "ta", "va") if pair in info}
         for side, m, n in product(("input_to_joint", "joint_to_input"), "tva", "tva"):
             pair = recorded_pair(side, m, n)
             if f"loss_pair_{pair}" in info and fusion[f"c_loss_{pair}"]:
@@ -202,8 +202,11 @@ def test_gradients_of_first_and_last_step(runs: Any, case: Path) -> None:
 def test_anchors_have_no_gradient_before_the_queue_is_full(runs: Any, case: Path) -> None:
     recorded, run = runs(case)
     with_loss = sum(bool(row["info"].get("anc_loss")) for row in recorded["log"])
-    anchors = [len(norms) for name, norms in run.gradient_norms.items() if "cluster" in name]
-    assert anchors == [with_loss] * 6
+    last = recorded["snapshots"][f"gradnorm_step{recorded['config']['steps'] - 1}"]
+    anchors = {name: len(norms) for name, norms in run.gradient_norms.items() if "cluster" in name}
+    assert len(anchors) == 6
+    for name, count in anchors.items():
+        assert count == (with_loss if last[name] >= 0 else 0), name
 
 
 @pytest.mark.recorded("I_training", "*.pt")
@@ -244,7 +247,4 @@ def test_final_queues(runs: Any, case: Path) -> None:
             torch.testing.assert_close(
                 ours, recorded["final_queues"][f"{side}_{name}_queue"], rtol=1e-3, atol=1e-3
             )
-    assert (
-        min(run.state["sspc.filled"], recorded["config"]["anc"]["queue_len"])
-        == recorded["log"][-1]["queue_size"]
-    )
+    assert run.state["sspc.filled"] == recorded["log"][-1]["queue_size"]
