@@ -1,27 +1,16 @@
 """Recorded cases: `pytest tests/golden --golden DIR` checks any folder with the recorded layout."""
 
+import warnings
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 
 HERE = Path(__file__).parent
-
-
-@pytest.fixture
-def golden(request: pytest.FixtureRequest) -> Path:
-    """The folder of recorded cases."""
-    return golden_folder(request.config)
+PATTERNS = pytest.StashKey[dict[str, set[str]]]()  # of the files that tests read, by section
 
 
 def golden_folder(config: pytest.Config) -> Path:
     return Path(config.getoption("golden") or HERE)
-
-
-def load(path: Path) -> Any:
-    """Read a recorded .pt file: plain containers and tensors only."""
-    return torch.load(path, weights_only=True)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -30,13 +19,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if marker is None:
         return
     section, pattern = marker.args
+    metafunc.config.stash.setdefault(PATTERNS, {}).setdefault(section, set()).add(pattern)
     folder = golden_folder(metafunc.config)
     files = sorted((folder / section).glob(pattern))
     metafunc.parametrize("case", files, ids=[file.stem for file in files])
 
 
+@pytest.hookimpl(trylast=True)  # after -k and -m have deselected
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Refuse a folder in which no recorded case is found: an empty pass would prove nothing."""
+    warn_of_unread_files(config)
     if config.getoption("golden") is None:
         return
     recorded = [item for item in items if item.get_closest_marker("recorded")]
@@ -46,3 +38,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in recorded
     ):  # type: ignore[attr-defined]
         raise pytest.UsageError(f"--golden {golden_folder(config)}: no recorded case in this folder")
+
+
+def warn_of_unread_files(config: pytest.Config) -> None:
+    """Name the arrays that no test of their section reads, such as cases with a new kind of name."""
+    for section, patterns in config.stash.get(PATTERNS, {}).items():
+        folder = golden_folder(config) / section
+        read = {file for pattern in patterns for file in folder.glob(pattern)}
+        unread = {*folder.glob("*.pt"), *folder.glob("*.npz")} - read
+        if unread:
+            names = ", ".join(sorted(file.name for file in unread))
+            warnings.warn(f"{folder}: no test reads {names}", stacklevel=1)
