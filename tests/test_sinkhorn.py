@@ -144,6 +144,13 @@ def test_a_sample_without_preference_among_others_is_not_flat() -> None:
     )
 
 
+def test_a_faint_preference_is_not_flat() -> None:
+    scores = 1e-6 * cosines(60, 8).double()
+    result = multi_sinkhorn(scores)
+    assert result.flat == 0
+    torch.testing.assert_close(result.assignment, REFERENCE["multi_sinkhorn"](scores), rtol=0, atol=1e-7)
+
+
 # --- batches, number formats, side effects -----------------------------------------------------
 
 

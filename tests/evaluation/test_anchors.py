@@ -12,7 +12,10 @@ THINGS = ("carrot", "onion", "bread")
 
 
 def sorted_set(clips: int = 60) -> tuple[EmbeddedSet, pd.DataFrame, Anchors]:
-    """Features are noisy one-hot codes of the thing; anchors are the codes; action and place are noise."""
+    """Features are noisy one-hot codes of the thing; action and place are noise.
+
+    Anchors are the codes, in another order for text than for the others.
+    """
     rng = np.random.RandomState(0)
     things = rng.randint(len(THINGS), size=clips)
     codes = (np.eye(3)[things] + 0.05 * rng.randn(clips, 3)).astype(np.float32)
@@ -21,8 +24,8 @@ def sorted_set(clips: int = 60) -> tuple[EmbeddedSet, pd.DataFrame, Anchors]:
     labels["action"], labels["place"] = rng.choice(["cut", "stir"], clips), rng.choice(["in", "out"], clips)
     anchors = Anchors(3, 3, 3)
     for group in (anchors.input, anchors.joint):
-        for parameter in group.values():
-            parameter.data = 5 * torch.eye(3)
+        for modality, parameter in group.items():
+            parameter.data = 5 * torch.eye(3).roll(int(modality == "t"), dims=0)
     nonempty = {"t": np.arange(clips) >= 10, "v": np.ones(clips, bool), "a": np.zeros(clips, bool)}
     features = {"t": codes, "v": codes, "a": codes}
     joint = {**features, "va": codes, "v+a": codes}
@@ -43,6 +46,8 @@ def test_anchors_that_know_things_say_so() -> None:
     shown = counts.query("modality == 'v' and space == 'input' and label == 'thing'")
     assert dict(zip(shown["anchor"], shown["value"], strict=True)) == dict(enumerate(THINGS))
     assert shown["count"].sum() == 60
+    said = counts.query("modality == 't' and space == 'joint' and label == 'thing'")
+    assert dict(zip(said["anchor"], said["value"], strict=True)) == {0: "bread", 1: "carrot", 2: "onion"}
 
 
 def test_clips_without_the_modality_are_left_out() -> None:
@@ -89,12 +94,18 @@ TRUTH = pd.DataFrame(
 
 def test_a_clip_shows_what_most_of_its_seconds_show() -> None:
     rows = pd.DataFrame(
-        {"clip_id": ["b", "a"], "video_id": "film", "start": [0.0, 2.6], "end": [3.0, 6.0], "split": "test"}
+        {
+            "clip_id": ["b", "a", "c"],
+            "video_id": "film",
+            "start": [0.0, 2.6, 2.4],
+            "end": [3.0, 6.0, 3.4],
+            "split": "test",
+        }
     )
     labels = label_clips(rows, TRUTH)
-    assert labels.index.tolist() == ["b", "a"]
-    assert labels["action"].tolist() == ["cut", "stir"]
-    assert labels["thing"].tolist() == ["onion", "bread"]
+    assert labels.index.tolist() == ["b", "a", "c"]
+    assert labels["action"].tolist() == ["cut", "stir", "stir"]
+    assert labels["thing"].tolist() == ["onion", "bread", "onion"]
 
 
 def test_a_clip_that_is_not_described_is_an_error() -> None:

@@ -58,6 +58,8 @@ def oracle(
     input: Features,
     joint: Features,
     history: list[tuple[Features, Features]],
+    temperature: float = 0.1,
+    slots: str = "constant",
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """All 18 terms, each with its own similarities and its own K-slot Multi-SK."""
 
@@ -66,12 +68,13 @@ def oracle(
 
     def M(earlier: list[Tensor], x: Tensor, z: Tensor) -> Tensor:
         rows = torch.cat([torch.cat(earlier)[-Q:], x])
-        return REFERENCE(similarities(rows, z).detach().double(), fraction=0.5)[-len(x) :].float()
+        scores = similarities(rows, z).detach().double()
+        return REFERENCE(scores, fraction=0.5, slots=slots)[-len(x) :].float()
 
     def bce(s: Tensor, q: Tensor) -> Tensor:
-        p = torch.sigmoid(torch.exp(s / 0.1).double())
-        negative = F.logsigmoid(-torch.exp(s / 0.1).double())
-        return -(q * p.log() + (1 - q) * negative).mean()
+        logit = torch.exp(s / temperature).double()
+        negative = F.logsigmoid(-logit)
+        return -(q * torch.sigmoid(logit).log() + (1 - q) * negative).mean()
 
     total, terms = torch.zeros(()), {}
     for m in "tva":
@@ -105,6 +108,17 @@ def test_agrees_with_the_oracle(counts: int | dict[str, int]) -> None:
         for gradient, other in zip(torch.autograd.grad(total, leaves), expected_gradients, strict=True):
             torch.testing.assert_close(gradient, other, rtol=1e-3, atol=1e-4)
         history.append((input, joint))
+
+
+def test_temperature_and_slots_reach_the_terms() -> None:
+    loss, anchors = build(temperature=0.3, sinkhorn={"slots": "ramp"})
+    history = [batch(seed) for seed in range(fill(loss, anchors))]
+    input, joint = batch(len(history))
+    expected, expected_terms = oracle(loss, anchors, input, joint, history, temperature=0.3, slots="ramp")
+    total, terms = loss(anchors, input, joint)
+    torch.testing.assert_close(total.double(), expected.double(), rtol=1e-4, atol=1e-5)
+    for name, term in expected_terms.items():
+        torch.testing.assert_close(terms[name].double(), term.detach(), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

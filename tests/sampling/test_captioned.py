@@ -1,11 +1,13 @@
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from multisk.errors import InputError
 from multisk.params import BenchmarkClips
 from multisk.sampling import CaptionedClips, collate_clips
+from multisk.sampling.captioned import _slice
 
 Source = tuple[Any, Any, Any]  # store, corpus, words
 
@@ -46,6 +48,26 @@ def test_a_segment_of_a_video_has_its_own_features(
     assert batch["text_mask"].tolist() == [[True, True, True, False, False]]
 
 
+def test_a_clip_reads_its_own_span_of_each_stream(
+    captioned: Source, benchmark_clips: BenchmarkClips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = CaptionedClips(*captioned, benchmark_clips, "test")
+    store, spans = captioned[0], {}
+    read = store.read
+
+    def spy(video_id: str, stream: str, start: int, stop: int) -> np.ndarray:
+        spans[stream] = (video_id, start, stop)
+        return read(video_id, stream, start, stop)
+
+    monkeypatch.setattr(store, "read", spy)
+    dataset[0]
+    assert spans == {"appearance": ("film", 4, 12), "motion": ("film", 6, 18), "logmel": ("film", 400, 1201)}
+
+
+def test_seconds_beside_the_grid_of_features_take_no_feature_more() -> None:
+    assert _slice(100.0, 8.2, 16.1) == (820, 1610)  # 819.99.. and 1610.00..2 in floating point
+
+
 def test_a_clip_without_sound_has_empty_audio(captioned: Source, benchmark_clips: BenchmarkClips) -> None:
     item = CaptionedClips(*captioned, benchmark_clips, "test")[1]
     assert not item["audio_mask"].any()
@@ -75,6 +97,14 @@ def test_segments_split_video_and_sound_but_not_text(
     assert torch.equal(torch.cat(list(batch["video"][:4])), whole[0]["video"][0])
     assert torch.equal(torch.cat(list(batch["audio"][:4]), dim=1), whole[0]["audio"][0])
     assert all(torch.equal(text, whole[0]["text"][0]) for text in batch["text"][:4])
+
+
+def test_training_clips_are_never_cut(captioned: Source, benchmark_clips: BenchmarkClips) -> None:
+    whole = CaptionedClips(*captioned, benchmark_clips, "train")[0]
+    clips = benchmark_clips.model_copy(update={"segments": 4})
+    uncut = CaptionedClips(*captioned, clips, "train")[0]
+    assert uncut["clip_id"] == ["practice"]
+    assert all(torch.equal(uncut[key], x) for key, x in whole.items() if torch.is_tensor(x))
 
 
 def test_segments_must_divide_the_tokens(benchmark_clips: BenchmarkClips) -> None:
