@@ -10,7 +10,7 @@ PROFILES = sorted(Path(__file__).parents[1].glob("profiles/*.yaml"))
 
 @pytest.fixture
 def text(repository):
-    return (repository / "params.yaml").read_text()
+    return (repository / "profiles" / "miniature.yaml").read_text()
 
 
 def load(folder, text):
@@ -22,11 +22,6 @@ def load(folder, text):
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.stem)
 def test_each_profile_is_valid_and_names_itself(profile):
     assert load_params(profile).profile == profile.stem
-
-
-def test_active_settings_are_the_default_profile(repository):
-    default = load_params(repository / "profiles" / "miniature.yaml")
-    assert load_params(repository / "params.yaml") == default
 
 
 @pytest.mark.parametrize(

@@ -49,9 +49,9 @@ def test_eao(settings: params.Model) -> None:
         build_model("eao", settings, text_dimension=5, video_dimension=6, anchors=7)
 
 
-def test_the_active_profile_builds(repository: Path) -> None:
-    active = params.load_params(repository / "params.yaml")
-    for method in active.methods.values():
+def test_the_default_profile_builds(repository: Path) -> None:
+    default = params.load_params(repository / "profiles" / "miniature.yaml")
+    for method in default.methods.values():
         anchors = method.sspc.anchors.count if method.sspc else None
         with torch.device("meta"):
-            build_model(method.model, active.model, text_dimension=5, video_dimension=6, anchors=anchors)
+            build_model(method.model, default.model, text_dimension=5, video_dimension=6, anchors=anchors)

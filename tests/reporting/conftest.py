@@ -77,7 +77,7 @@ def parse(page: str) -> Element:
 def complete(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
     """A folder with everything that a page can show; tests copy it before they change it."""
     root = tmp_path_factory.mktemp("complete")
-    shutil.copy(repository / "params.yaml", root / "params.yaml")
+    shutil.copy(repository / "profiles" / "miniature.yaml", root / "params.yaml")
     random = np.random.RandomState(0)
     write_narrated(root)
     for benchmark, corpus in BENCHMARKS.items():

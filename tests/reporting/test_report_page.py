@@ -194,7 +194,7 @@ def test_data_and_markdown_stand_beside_the_page(reports):
 
 
 def test_an_empty_working_copy_still_gives_a_page(repository, tmp_path):
-    shutil.copy(repository / "params.yaml", tmp_path)
+    shutil.copy(repository / "profiles" / "miniature.yaml", tmp_path / "params.yaml")
     write_report(ReportSources.below(tmp_path), tmp_path / "reports" / "index.html")
     page = (tmp_path / "reports" / "index.html").read_text()
     assert page.count("Not run:") == len(FIGURES) + 6  # runs, corpora, results, two galleries, sources

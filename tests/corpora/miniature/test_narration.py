@@ -25,7 +25,7 @@ from multisk.params import HowtoWorld, Miniature, load_params
 
 @pytest.fixture(scope="module")
 def miniature(repository: Path) -> Miniature:
-    return load_params(repository / "params.yaml").corpora
+    return load_params(repository / "profiles" / "miniature.yaml").corpora
 
 
 @pytest.fixture(scope="module")

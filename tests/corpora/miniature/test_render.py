@@ -114,7 +114,7 @@ def test_truth_covers_every_second(world: Path) -> None:
 
 
 def test_default_settings_give_distinct_galleries(repository: Path) -> None:
-    settings = load_params(repository / "params.yaml").corpora
+    settings = load_params(repository / "profiles" / "miniature.yaml").corpora
     for corpus, split in ((youcook2, "validation"), (msrvtt, "test")):
         shots = [s for film in corpus.plan(settings) if film.split == split for s in film.shots if s.captions]
         captions = [caption for shot in shots for caption in shot.captions]
