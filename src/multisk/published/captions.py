@@ -9,12 +9,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from multisk.corpora.manifest import CAPTION_COLUMNS, write_text
 from multisk.errors import InputError
 from multisk.published.findings import Findings
+from multisk.published.tables import as_number, read_csv
 from multisk.published.unpickle import load_plain
 
 CHUNK = 2**22  # characters
@@ -84,11 +86,9 @@ def _csv_entries(folder: Path, wanted: list[str]) -> Iterator[tuple[str, Any]]:
         path = folder / f"{video_id}.csv"
         if path.is_file():
             try:
-                table = pd.read_csv(path, dtype=str, keep_default_na=False)
-            except (OSError, ValueError) as error:
-                yield video_id, " ".join(str(error).split())
-            else:
-                yield video_id, table.to_dict("list")
+                yield video_id, read_csv(path, CAPTION_COLUMNS).to_dict("list")
+            except InputError as error:
+                yield video_id, str(error)
 
 
 def _tidy(entry: Any, where: str, findings: Findings) -> pd.DataFrame | None:
@@ -100,7 +100,7 @@ def _tidy(entry: Any, where: str, findings: Findings) -> pd.DataFrame | None:
         return None
     rows: dict[tuple[float, float, str], None] = {}
     for number, (start, end, text) in enumerate(zip(*filter(None, columns), strict=True), start=1):
-        row = (_number(start), _number(end), text if isinstance(text, str) else "")
+        row = (as_number(start), as_number(end), text if isinstance(text, str) else "")
         if not 0 <= row[0] < row[1] < math.inf:
             findings.add("impossible times", f"{where}: row {number}: from {start} to {end}; left out")
         elif row in rows:
@@ -111,14 +111,9 @@ def _tidy(entry: Any, where: str, findings: Findings) -> pd.DataFrame | None:
 
 
 def _listed(values: Any) -> list[Any] | None:
-    return list(values) if hasattr(values, "__len__") and not isinstance(values, str | dict) else None
-
-
-def _number(value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return math.nan
+    if isinstance(values, np.ndarray):
+        return values.tolist() if values.ndim == 1 else None
+    return list(values) if isinstance(values, list | tuple) else None
 
 
 # --- JSON that is larger than memory -----------------------------------------------------------

@@ -18,7 +18,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from tqdm import tqdm
 
 from multisk.errors import InputError
@@ -26,6 +25,7 @@ from multisk.features.store import Stream
 from multisk.published.findings import Findings
 from multisk.published.npz import NpzArray
 from multisk.published.streams import BANDS, RATES, checked_stream, nothing
+from multisk.published.tables import read_csv
 from multisk.resumable import digest
 
 COLUMNS = ("path", "video_path", "video_id")
@@ -44,10 +44,7 @@ def read_listing(path: Path, findings: Findings) -> dict[str, str]:
     Rows that leave the folder and repeated ids are noted and left out.
     Raises InputError when the file cannot be read or lists nothing.
     """
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as csv: {' '.join(str(error).split())}") from None
+    table = read_csv(path)
     column = next((name for name in COLUMNS if name in table), None)
     if column is None:
         raise InputError(f"{path}: {COLUMNS[0]}: no such column; the csv lists one video a row in it")

@@ -7,11 +7,10 @@ Pickle: a list of dict with `id`, `2d` [n, 2048], `3d` [n, 2048], `audio` [40, T
 from collections.abc import Iterable
 from pathlib import Path
 
-import pandas as pd
-
 from multisk.errors import InputError
 from multisk.published.clips import PublishedClip, arrays_of, captions_of, read_items
 from multisk.published.findings import Findings
+from multisk.published.tables import read_csv
 
 COMPLETE = 1000  # clips of the 1k-A test split
 CAPTION = {"train": "caption", "test": "eval_caption"}
@@ -42,7 +41,7 @@ def read_test_list(path: Path, findings: Findings) -> dict[str, str]:
 
     Rows without either and repeated ids are noted and left out. Raises InputError for any other file.
     """
-    table = _csv(path, ("video_id", "sentence"))
+    table = read_csv(path, ("video_id", "sentence"))
     captions: dict[str, str] = {}
     rows = zip(table["video_id"], table["sentence"], strict=True)
     for line, (video_id, sentence) in enumerate(rows, start=2):
@@ -57,7 +56,7 @@ def read_test_list(path: Path, findings: Findings) -> dict[str, str]:
 
 def read_train_list(path: Path) -> list[str]:
     """Return the ids of a training list (csv with the column video_id)."""
-    return list(dict.fromkeys(_csv(path, ("video_id",))["video_id"]))
+    return list(dict.fromkeys(read_csv(path, ("video_id",))["video_id"]))
 
 
 def missing_clips(clips: Iterable[PublishedClip], listed: dict[str, str]) -> list[PublishedClip]:
@@ -68,14 +67,3 @@ def missing_clips(clips: Iterable[PublishedClip], listed: dict[str, str]) -> lis
         for video_id, caption in listed.items()
         if video_id not in present
     ]
-
-
-def _csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as csv: {' '.join(str(error).split())}") from None
-    for column in columns:
-        if column not in table or table.empty:
-            raise InputError(f"{path}: {column}: no such column, or no rows; expected {', '.join(columns)}")
-    return table
