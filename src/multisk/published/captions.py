@@ -5,6 +5,7 @@ Pickle and JSON: id -> {"start": [...], "end": [...], "text": [...]}, seconds; c
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from multisk.published.tables import as_number, read_csv
 from multisk.published.unpickle import load_plain
 
 CHUNK = 2**22  # characters
+FOLLOWS = re.compile(r"\s*[:,}]")  # a key or value of the object
 PICKLES = (".pickle", ".pkl")
 
 
@@ -180,10 +182,9 @@ class _Entries:
                 if not self._more():
                     raise
                 continue
-            if end < len(self._text):
+            # A number may go on behind what has been read; what follows a value tells that it is whole.
+            if FOLLOWS.match(self._text, end):
                 self._place = end
                 return value
-            # A number at the end of what has been read may go on.
             if not self._more():
-                self._place = len(self._text)
-                return value
+                raise ValueError("it ends too early, or something is missing between two values")
