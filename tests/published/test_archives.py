@@ -5,6 +5,7 @@ import os
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,7 +75,7 @@ def test_members_that_leave_the_folder_are_refused(tmp_path: Path, form: str, na
         ({"type": tarfile.FIFOTYPE}, "is a device or another special file"),
     ],
 )
-def test_links_and_devices_are_refused(tmp_path: Path, changes: dict[str, object], reason: str) -> None:
+def test_links_and_devices_are_refused(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
     with tarfile.open(tmp_path / "archive.tar", "w") as tar:
         tar.addfile(tar_info("member", **changes))
     with pytest.raises(InputError, match=f"member 'member' {reason}"):

@@ -128,7 +128,8 @@ def test_missing_and_damaged_files_are_data(
     assert imported.store.videos() == ["bbVID1", "ddVID3"]
     assert imported.counts == {"videos listed": 5, "videos with features": 2}
     rows = {
-        (row.video_id, row.stream): (row.status, row.reason) for row in imported.store.status.itertuples()
+        (row.video_id, row.stream): (str(row.status), str(row.reason))
+        for row in imported.store.status.itertuples()
     }
     assert rows["bbVID1", "logmel"] == ("absent", "no file cat/video_b/bbVID1/bbVID1_spec.npz")
     assert rows["ccVID2", "motion"] == ("failed", "no file cat/video_c/ccVID2/ccVID2_3d.npz")
@@ -175,15 +176,42 @@ def test_other_dimensions_are_named(tmp_path: Path, howto_files: Files, captions
     assert "shape (39, 621) is not that of logmel features" in lines[1]
 
 
-def test_a_stopped_scan_goes_on(tmp_path: Path, howto_files: Files, captions: Path) -> None:
+def test_a_stopped_scan_goes_on(
+    tmp_path: Path, howto_files: Files, captions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = run_import(tmp_path / "a", howto_files, captions)
-    log = tmp_path / "a" / "data" / ".features.scan.jsonl"
-    lines = log.read_text().split("\n")
-    log.write_text("\n".join(lines[:3]) + lines[3][:20])
-    for path in (howto_files[1].appearance / "cat/video_a").rglob("*.npz"):
-        path.unlink()  # what is in the log is not looked at again
-    again = run_import(tmp_path / "a", howto_files, captions)
-    assert again.store.videos() == whole.store.videos()
+    looked: list[str] = []
+    find = HowtoTree.find
+
+    def stopping(tree: HowtoTree, video_id: str, *rest: Any) -> Any:
+        if video_id == "ccVID2":
+            raise KeyboardInterrupt
+        looked.append(video_id)
+        return find(tree, video_id, *rest)
+
+    monkeypatch.setattr(HowtoTree, "find", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        run_import(tmp_path / "b", howto_files, captions)
+    log = tmp_path / "b" / "data" / ".features.scan.jsonl"
+    with log.open("a") as file:
+        file.write('\n["ccVID2", {"appea')  # as a kill leaves it
+    looked.clear()
+    monkeypatch.setattr(HowtoTree, "find", lambda *rest: looked.append(rest[1]) or find(*rest))
+    again = run_import(tmp_path / "b", howto_files, captions)
+    assert set(looked) == {"ccVID2", "ddVID3"}
+    assert again.store.status.equals(whole.store.status)
+    assert not log.exists()
+
+
+def test_repaired_files_are_seen(tmp_path: Path, howto_files: Files, captions: Path) -> None:
+    path = howto_files[1].appearance / "cat/video_a/aaVID0/aaVID0_3d.npz"
+    content = path.read_bytes()
+    for in_place in (True, False):
+        path.write_bytes(b"")
+        broken = run_import(tmp_path, howto_files, captions, in_place=in_place)
+        path.write_bytes(content)
+        mended = run_import(tmp_path, howto_files, captions, in_place=in_place)
+        assert (len(broken.store.videos()), len(mended.store.videos())) == (3, 4)
 
 
 def test_packing_replaces_an_index_in_place(tmp_path: Path, howto_files: Files, captions: Path) -> None:

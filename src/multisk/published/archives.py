@@ -63,11 +63,11 @@ def _members(archive: Path) -> Iterator[Member]:
                     yield Member(info.filename, info.file_size, content)
         return
     with _decompressed(archive) as file, tarfile.open(fileobj=file, mode="r:") as tar:
-        while (info := tar.next()) is not None:
-            if _safe_tar(archive, info):
-                content = tar.extractfile(info)
-                assert content is not None
-                yield Member(info.name, info.size, content)
+        while (entry := tar.next()) is not None:
+            if _safe_tar(archive, entry):
+                extracted = tar.extractfile(entry)
+                assert extracted is not None
+                yield Member(entry.name, entry.size, extracted)
             tar.members.clear()  # type: ignore[attr-defined]  # millions of them would fill the memory
         file.seek(tar.offset)
         if file.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:

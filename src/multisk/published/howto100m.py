@@ -10,10 +10,7 @@ part is the id. Below the folders of features lie, for each of them,
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,6 +19,7 @@ from tqdm import tqdm
 
 from multisk.errors import InputError
 from multisk.features.store import Stream
+from multisk.published.ahead import read_ahead
 from multisk.published.findings import Findings
 from multisk.published.npz import NpzArray
 from multisk.published.streams import BANDS, RATES, checked_stream, nothing
@@ -35,7 +33,6 @@ NAMES = {
     "logmel": ("{path}/{id}_spec.npz",),
 }
 KEYS = {"appearance": "features", "motion": "features", "logmel": "arr_0"}
-READERS, AHEAD = 16, 1024  # the scan waits for a network disk, not for the processor
 
 
 def read_listing(path: Path, findings: Findings) -> dict[str, str]:
@@ -116,8 +113,12 @@ Scan = dict[str, dict[str, Found]]
 def scan(tree: HowtoTree, listed: dict[str, str], log: Path, check_values: bool = False) -> Scan:
     """Look at the headers of all files of all listed videos, or (reading everything) at all values.
 
-    What is found goes to the file `log` at once; a killed scan goes on there.
+    What is found goes to the file `log` at once; a killed scan goes on there. Delete it to look again.
     """
+
+    def look(video_id: str) -> dict[str, Found]:
+        return {name: tree.find(video_id, listed[video_id], name, check_values) for name in RATES}
+
     log.parent.mkdir(parents=True, exist_ok=True)
     identity = digest([str(tree), listed, check_values])
     found = _read_log(log, identity)
@@ -126,25 +127,12 @@ def scan(tree: HowtoTree, listed: dict[str, str], log: Path, check_values: bool 
     with bar, log.open("a" if found else "w") as file:
         if not found:
             file.write(json.dumps(identity))
-        for video_id, streams in _looked_at(tree, listed, todo, check_values):
+        for video_id, streams in read_ahead(look, todo):
             found[video_id] = streams
             entry = {name: list(vars(one).values()) for name, one in streams.items()}
             file.write(f"\n{json.dumps([video_id, entry])}")
             bar.update()
     return {video_id: found[video_id] for video_id in listed}
-
-
-def _looked_at(
-    tree: HowtoTree, listed: dict[str, str], todo: Iterable[str], check_values: bool
-) -> Iterator[tuple[str, dict[str, Found]]]:
-    def look(video_id: str) -> tuple[str, dict[str, Found]]:
-        path = listed[video_id]
-        return video_id, {stream: tree.find(video_id, path, stream, check_values) for stream in RATES}
-
-    waiting = iter(todo)
-    with ThreadPoolExecutor(READERS) as pool:
-        while batch := list(islice(waiting, AHEAD)):
-            yield from pool.map(look, batch)
 
 
 def _read_log(path: Path, identity: str) -> Scan:

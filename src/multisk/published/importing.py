@@ -47,6 +47,16 @@ class Imported:
         return f"{self.corpus.name}: {numbers}"
 
 
+@dataclass(frozen=True)
+class Benchmark:
+    """A benchmark: its tested split, how many clips that has, and how many of them are released."""
+
+    name: str
+    tested: str
+    complete: int
+    released: int
+
+
 def import_msrvtt(
     corpus_out: Path,
     features_out: Path,
@@ -70,9 +80,10 @@ def import_msrvtt(
             if clip.split == "test" and clip.clip_id not in listed:
                 findings.add("unlisted clips", f"{test}: {clip.clip_id}: not in {test_list}; kept")
         clips += msrvtt.missing_clips(clips, listed)
-    sources = [path for path in (train, test, test_list) if path is not None]
-    complete = {"test": msrvtt.COMPLETE} if test or test_list else {}
-    return _import_clips(name, clips, sources, complete, findings, corpus_out, features_out, shard_megabytes)
+    benchmark = Benchmark(name, "test", msrvtt.COMPLETE, msrvtt.RELEASED)
+    files = [path for path in (train, test, test_list) if path is not None]
+    corpus = _write_clips(benchmark, clips, files, corpus_out)
+    return _pack_clips(benchmark, corpus, clips, features_out, findings, shard_megabytes)
 
 
 def import_youcook2(
@@ -87,9 +98,10 @@ def import_youcook2(
     """Import the released YouCook2 pickles, either or both, as `import_msrvtt`."""
     findings = Findings()
     clips = _read_splits({"train": train, "validation": validation}, youcook2.read_youcook2, findings)
-    sources = [path for path in (train, validation) if path is not None]
-    complete = {"validation": youcook2.COMPLETE} if validation else {}
-    return _import_clips(name, clips, sources, complete, findings, corpus_out, features_out, shard_megabytes)
+    benchmark = Benchmark(name, "validation", youcook2.COMPLETE, youcook2.RELEASED)
+    files = [path for path in (train, validation) if path is not None]
+    corpus = _write_clips(benchmark, clips, files, corpus_out)
+    return _pack_clips(benchmark, corpus, clips, features_out, findings, shard_megabytes)
 
 
 def import_howto100m(
@@ -117,7 +129,8 @@ def import_howto100m(
     paths = {video_id: path for video_id, path in paths.items() if video_id in said}
     if not paths:
         raise InputError(f"{captions}: no usable captions of any video that {listing} lists")
-    found = scan(tree, paths, features_out.parent / f".{features_out.name}.scan.jsonl", check_values)
+    log = features_out.parent / f".{features_out.name}.scan.jsonl"
+    found = scan(tree, paths, log, check_values)
     dimensions = dimensions_of(found)
     corpus = write_corpus(
         corpus_out,
@@ -136,9 +149,10 @@ def import_howto100m(
             found,
             lambda video_id: read_streams(found[video_id], dimensions),
             features_out,
-            fingerprint=corpus.digest,
+            fingerprint=digest([corpus.digest, {key: str(streams) for key, streams in found.items()}]),
             shard_megabytes=shard_megabytes,
         )
+    log.unlink()
     counts = {"videos listed": len(paths), "videos with features": len(store.videos())}
     return _finished(corpus, store, findings, counts)
 
@@ -157,40 +171,50 @@ def _read_splits(files: dict[str, Path | None], read: Any, findings: Findings) -
     return list(clips.values())
 
 
-def _import_clips(
-    name: str,
+def _write_clips(benchmark: Benchmark, clips: list[PublishedClip], files: list[Path], out: Path) -> Corpus:
+    videos, table = clip_tables(clips)
+    return write_corpus(
+        out,
+        name=benchmark.name,
+        role="captioned",
+        description=f"{benchmark.name}, published features",
+        videos=videos,
+        clips=table,
+        source={
+            "files": {path.name: file_digest(path) for path in files},
+            "complete": {benchmark.tested: benchmark.complete},
+        },
+    )
+
+
+def _pack_clips(
+    benchmark: Benchmark,
+    corpus: Corpus,
     clips: list[PublishedClip],
-    sources: list[Path],
-    complete: dict[str, int],
+    out: Path,
     findings: Findings,
-    corpus_out: Path,
-    features_out: Path,
     shard_megabytes: float,
 ) -> Imported:
     dimensions = clip_dimensions(clips)
-    videos, table = clip_tables(clips)
-    files = {path.name: file_digest(path) for path in sources}
-    corpus = write_corpus(
-        corpus_out,
-        name=name,
-        role="captioned",
-        description=f"{name}, published features",
-        videos=videos,
-        clips=table,
-        source={"files": files, "complete": complete},
-    )
     present = {clip.clip_id: clip for clip in clips if clip.arrays}
-    forget_tree(features_out)
+    forget_tree(out)
     store = pack(
         present,
         lambda video_id: clip_streams(present[video_id], dimensions),
-        features_out,
+        out,
         fingerprint=corpus.digest,
         shard_megabytes=shard_megabytes,
     )
     usable = set(store.videos())
-    splits = Counter(clip.split for clip in clips if clip.clip_id in usable)
-    counts = {f"{split} clips of {complete.get(split, splits[split])}": splits[split] for split in splits}
+    have, listed = (
+        Counter(clip.split for clip in clips if clip.clip_id in among)
+        for among in (usable, {c.clip_id for c in clips})
+    )
+    complete = {**listed, benchmark.tested: benchmark.complete}
+    counts = {f"{split} clips of {complete[split]}": have[split] for split in listed}
+    if benchmark.tested in listed and have[benchmark.tested] != benchmark.released:
+        numbers = f"{have[benchmark.tested]} {benchmark.tested} clips, the release has {benchmark.released}"
+        findings.add("unexpected counts", f"{benchmark.name}: {numbers}")
     return _finished(corpus, store, findings, counts)
 
 

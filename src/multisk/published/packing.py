@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from multisk.errors import InputError
 from multisk.features.store import FeatureStore, StoreWriter, Stream
+from multisk.published.ahead import read_ahead
 from multisk.published.streams import seconds_of
 
 Checksums = dict[str, dict[str, int]]
@@ -40,8 +41,7 @@ def pack(
         bar = tqdm(
             total=len(videos), initial=len(videos) - len(todo), desc="pack", unit="video", disable=None
         )
-        for video in todo:
-            streams = read(video)
+        for video, streams in read_ahead(read, todo):
             lengths = {name: len(stream.features) for name, stream in streams.items()}
             writer.add(video, seconds_of(lengths), streams)
             lines.append(json.dumps([video, {name: _checksum(s.features) for name, s in streams.items()}]))

@@ -8,6 +8,7 @@ handed out: their `__setstate__` believes what it is told about memory.
 import math
 import pickle
 import re
+import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -94,37 +95,53 @@ class _Dtype:
         self._order = order
 
     def array(self, data: Any) -> np.ndarray:
-        """Make an array [n] of bytes."""
+        """Make an array [n] of bytes, without copying them."""
         if isinstance(data, str):
             data = data.encode("latin1")
         if not isinstance(data, bytes | bytearray):
             raise _RefusalError("it fills an array with Python objects")
         values = np.frombuffer(data, self.numpy)
-        if self._spec[0] == "U" and len(values):
-            points = np.frombuffer(data, np.dtype("u4").newbyteorder(self._order))
-            if points.max(initial=0) > 0x10FFFF:
-                raise _RefusalError("it holds characters that there are not")
+        points = values.view(self._ordered("u4")) if self._spec[0] == "U" and len(values) else ()
+        if len(points) and points.max() > sys.maxunicode:
+            raise _RefusalError("it holds characters that there are not")
         return values
 
     @property
     def numpy(self) -> np.dtype[Any]:
         """The dtype."""
-        return np.dtype(self._spec).newbyteorder(self._order)
+        return self._ordered(self._spec)
+
+    def _ordered(self, spec: str) -> np.dtype[Any]:
+        order: Any = self._order
+        return np.dtype(spec).newbyteorder(order)
 
 
 class _Array(np.ndarray[Any, Any]):
     """An array that is empty until its state is set, as pickles make them."""
 
-    def __setstate__(self, state: tuple[Any, ...]) -> None:  # type: ignore[override]
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, shape, dtype, fortran, data = state
         values = _dtype(dtype).array(data)
         if math.prod(_shape(shape)) != len(values):
             raise _RefusalError(f"it holds an array of shape {shape} with {len(values)} values")
-        super().__setstate__((1, shape, values.dtype, bool(fortran), values.tobytes()))
+        # Of bytes numpy keeps a reference; anything else would double the memory of a large pickle.
+        checked: Any = (
+            1,
+            shape,
+            values.dtype,
+            bool(fortran),
+            data if type(data) is bytes else values.tobytes(),
+        )
+        super().__setstate__(checked)
 
 
 def _stand_ins() -> dict[tuple[str, str], _Name]:
-    containers = {"set": _set, "frozenset": _frozenset, "bytes": _bytes, "bytearray": _bytearray}
+    containers: dict[str, Callable[..., Any]] = {
+        "set": _set,
+        "frozenset": _frozenset,
+        "bytes": _bytes,
+        "bytearray": _bytearray,
+    }
     names: dict[tuple[str, str], Callable[..., Any]] = {
         ("numpy", "ndarray"): _not_called,
         ("numpy", "dtype"): _Dtype,

@@ -11,6 +11,7 @@ from multisk.published.clips import PublishedClip, arrays_of, captions_of, read_
 from multisk.published.findings import Findings
 
 COMPLETE = 3350  # clips of the validation split
+RELEASED = 3339  # of them, with features in the released pickle
 
 
 def read_youcook2(path: Path, split: str, findings: Findings) -> list[PublishedClip]:
