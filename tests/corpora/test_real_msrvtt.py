@@ -23,7 +23,7 @@ def sentence(number: int, caption: Any, key: int) -> dict[str, Any]:
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> dict[str, Path]:
+def files(tmp_path: Path) -> dict[str, Any]:
     """Four annotated videos, of which video3 is tested; files of three of them, and one more."""
     content = {
         "info": {},
@@ -38,7 +38,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
     return {"annotations": tmp_path / "MSRVTT_data.json", "test_list": tmp_path / "test.csv"}
 
 
-def test_splits_captions_and_missing_clips(tmp_path: Path, files: dict[str, Path]) -> None:
+def test_splits_captions_and_missing_clips(tmp_path: Path, files: dict[str, Any]) -> None:
     found = register_msrvtt(tmp_path / "videos", tmp_path / "corpus", **files)
     corpus = found.corpus
     train, test = corpus.of_split("train"), corpus.of_split("test")
@@ -52,7 +52,7 @@ def test_splits_captions_and_missing_clips(tmp_path: Path, files: dict[str, Path
     assert found.findings.counts == {"missing videos": 1}
 
 
-def test_odd_annotations_are_named_and_counted(tmp_path: Path, files: dict[str, Path]) -> None:
+def test_odd_annotations_are_named_and_counted(tmp_path: Path, files: dict[str, Any]) -> None:
     content = json.loads(files["annotations"].read_text())
     content["videos"] += [
         video(0),
@@ -88,7 +88,7 @@ def test_odd_annotations_are_named_and_counted(tmp_path: Path, files: dict[str, 
     assert any(line.endswith("video4: from 10.0 to 10.0; the file's own length is used") for line in lines)
 
 
-def test_training_list(tmp_path: Path, files: dict[str, Path]) -> None:
+def test_training_list(tmp_path: Path, files: dict[str, Any]) -> None:
     (tmp_path / "train.csv").write_text("video_id\nvideo1\nvideo3\nvideo42\n")
     found = register_msrvtt(
         tmp_path / "videos", tmp_path / "corpus", **files, train_list=tmp_path / "train.csv"
@@ -97,7 +97,7 @@ def test_training_list(tmp_path: Path, files: dict[str, Path]) -> None:
     assert found.findings.counts == {"repeated clips": 1, "clips without captions": 1}
 
 
-def test_what_cannot_go_on_stops(tmp_path: Path, files: dict[str, Path]) -> None:
+def test_what_cannot_go_on_stops(tmp_path: Path, files: dict[str, Any]) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="empty: no video files"):
         register_msrvtt(tmp_path / "empty", tmp_path / "corpus", **files)

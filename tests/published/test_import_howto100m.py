@@ -196,7 +196,12 @@ def test_a_stopped_scan_goes_on(
     with log.open("a") as file:
         file.write('\n["ccVID2", {"appea')  # as a kill leaves it
     looked.clear()
-    monkeypatch.setattr(HowtoTree, "find", lambda *rest: looked.append(rest[1]) or find(*rest))
+
+    def recording(tree: HowtoTree, video_id: str, *rest: Any) -> Any:
+        looked.append(video_id)
+        return find(tree, video_id, *rest)
+
+    monkeypatch.setattr(HowtoTree, "find", recording)
     again = run_import(tmp_path / "b", howto_files, captions)
     assert set(looked) == {"ccVID2", "ddVID3"}
     assert again.store.status.equals(whole.store.status)

@@ -53,18 +53,15 @@ def register_msrvtt(
         if video_id not in known.seconds:
             findings.add("unknown ids", f"{test_list}: {video_id}: not in {annotations.name}; kept")
     files = find_media(videos, findings)
-    captions = {video_id: known.captions[video_id] for video_id in train}
-    captions |= {video_id: [caption] for video_id, caption in test.items()}
-    rows, media = [], []
-    for video_id in tqdm(captions, desc=name, unit="video", disable=None):
-        split = "test" if video_id in test else "train"
-        seconds = header_seconds(files[video_id]) if video_id in files else math.nan
-        lengths = (seconds, known.seconds.get(video_id, math.nan), LONGEST)
-        end = next(length for length in lengths if length > 0)
-        rows.append((video_id, video_id, 0.0, end, split, captions[video_id]))
-        if video_id in files:
-            media.append((video_id, files[video_id], split, seconds))
-        else:
+    clips = {video_id: ("train", known.captions[video_id]) for video_id in train}
+    clips |= {video_id: ("test", [caption]) for video_id, caption in test.items()}
+    seconds = {
+        video_id: header_seconds(files[video_id])
+        for video_id in tqdm(clips, desc=name, unit="video", disable=None)
+        if video_id in files
+    }
+    for video_id, (split, _) in clips.items():
+        if video_id not in files:
             findings.add("missing videos", f"{videos}: {video_id}: no file; its {split} clip is missing")
     sources = [path for path in (annotations, test_list, train_list) if path is not None]
     corpus = write_corpus(
@@ -72,11 +69,22 @@ def register_msrvtt(
         name=name,
         role="captioned",
         description="MSR-VTT, 1k-A split",
-        videos=video_table(media),
-        clips=pd.DataFrame(rows, columns=list(CLIP_COLUMNS)),
+        videos=video_table((key, files[key], clips[key][0], length) for key, length in seconds.items()),
+        clips=_clip_table(clips, seconds, known.seconds),
         source={"files": {path.name: file_digest(path) for path in sources}, "complete": {"test": COMPLETE}},
     )
     return registered(corpus, findings, {"test": COMPLETE})
+
+
+def _clip_table(
+    clips: dict[str, tuple[str, list[str]]], measured: dict[str, float], annotated: dict[str, float]
+) -> pd.DataFrame:
+    rows = []
+    for video_id, (split, captions) in clips.items():
+        lengths = (measured.get(video_id, math.nan), annotated.get(video_id, math.nan), LONGEST)
+        end = next(length for length in lengths if length > 0)
+        rows.append((video_id, video_id, 0.0, end, split, captions))
+    return pd.DataFrame(rows, columns=list(CLIP_COLUMNS))
 
 
 def read_annotations(path: Path, findings: Findings) -> Annotations:

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,25 +87,25 @@ def read_annotations(path: Path, findings: Findings) -> tuple[list[Segment], dic
     segments: list[Segment] = []
     seconds: dict[str, float] = {}
     for video_id, entry in database.items():
-        where = f"{path}: {video_id}"
-        entry = entry if isinstance(entry, dict) else {}
-        split = SPLITS.get(str(entry.get("subset")))
+        subset = entry.get("subset") if isinstance(entry, dict) else None
+        split = SPLITS.get(str(subset))
         if split is None:
-            findings.add("unreadable rows", f"{where}: subset {entry.get('subset')!r}; left out")
+            findings.add("unreadable rows", f"{path}: {video_id}: subset {subset!r}; left out")
             continue
         seconds[video_id] = as_number(entry.get("duration"))
-        rows = entry.get("annotations")
-        for number, row in enumerate(rows if isinstance(rows, list) else []):
-            row = row if isinstance(row, dict) else {}
-            times = row.get("segment")
-            start, end = times if isinstance(times, list) and len(times) == 2 else (None, None)
-            place = f"{where}: annotation {row.get('id', number)}"
-            segment = Segment(
-                video_id, split, as_number(start), as_number(end), str(row.get("sentence") or ""), place
-            )
-            if _usable(segment, seconds[video_id], findings):
-                segments.append(segment)
+        found = _segments(video_id, split, entry.get("annotations"), path)
+        segments += [one for one in found if _usable(one, seconds[video_id], findings)]
     return _unrepeated(segments, findings), seconds
+
+
+def _segments(video_id: str, split: str, rows: Any, path: Path) -> Iterator[Segment]:
+    for index, row in enumerate(rows if isinstance(rows, list) else []):
+        row = row if isinstance(row, dict) else {}
+        times = row.get("segment")
+        start, end = times if isinstance(times, list) and len(times) == 2 else (None, None)
+        where = f"{path}: {video_id}: annotation {row.get('id', index)}"
+        caption = str(row.get("sentence") or "")
+        yield Segment(video_id, split, as_number(start), as_number(end), caption, where)
 
 
 def read_retrieval(path: Path, findings: Findings) -> list[Segment]:

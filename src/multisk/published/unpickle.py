@@ -101,8 +101,7 @@ class _Dtype:
         if not isinstance(data, bytes | bytearray):
             raise _RefusalError("it fills an array with Python objects")
         values = np.frombuffer(data, self.numpy)
-        points = values.view(self._ordered("u4")) if self._spec[0] == "U" and len(values) else ()
-        if len(points) and points.max() > sys.maxunicode:
+        if self._spec[0] == "U" and values.view(self._ordered("u4")).max(initial=0) > sys.maxunicode:
             raise _RefusalError("it holds characters that there are not")
         return values
 
