@@ -37,6 +37,9 @@ class CaptionFiles(Mapping[str, pd.DataFrame]):
         path = self._folder / f"{video_id}.csv"
         return pd.read_csv(path, dtype={"start": float, "end": float, "text": str}, keep_default_na=False)
 
+    def __contains__(self, video_id: object) -> bool:
+        return video_id in self._ids
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._ids)
 
