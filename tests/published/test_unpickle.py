@@ -138,10 +138,22 @@ def test_anything_else_is_refused(tmp_path: Path, content: Any, reason: str, pro
     assert "\n" not in str(caught.value)
 
 
+FLOAT = b"cnumpy\ndtype\n(X\x02\x00\x00\x00f4tR"
+BUFFER = b"cnumpy.core.numeric\n_frombuffer\n(C\x04abcd" + FLOAT + b"K\x01\x85X\x01\x00\x00\x00CtR"
+REBUILT = BUFFER + b"(K\x01K\x02\x85" + FLOAT + b"K\x00C\x08abcdefghtb."
+
+
+def test_handmade_array_is_read(tmp_path: Path) -> None:
+    np.testing.assert_array_equal(
+        load_plain(written(tmp_path, BUFFER + b".")), np.frombuffer(b"abcd", np.float32)
+    )
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
         (b"cnumpy\ndtype\n}b.", "alters a function"),
+        (REBUILT, "no pickle"),
         (b"cnumpy\ndtype\n(N}U\x0b__defaults__Nsb.", "refused|no pickle"),
         (b"cnumpy\nndarray\n)\x81.", "no pickle"),
         (b"cnumpy\nndarray\n(K\x05tR.", "makes an array by hand"),
@@ -150,7 +162,7 @@ def test_anything_else_is_refused(tmp_path: Path, content: Any, reason: str, pro
         (b"\x80\x02\x82\x01.", "no pickle"),
         (b"cnumpy.core.multiarray\nscalar\n(NX\x01\x00\x00\x00atR.", "NoneType as dtype"),
     ],
-    ids=["build", "defaults", "newobj", "ndarray", "codec", "persistent", "extension", "scalar"],
+    ids=["build", "rebuild", "defaults", "newobj", "ndarray", "codec", "persistent", "extension", "scalar"],
 )
 def test_handmade_programs_are_refused(tmp_path: Path, content: bytes, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
