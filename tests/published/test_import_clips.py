@@ -146,6 +146,7 @@ def test_damaged_items_are_named_and_counted(
     assert imported.store.videos() == ["video0", "video3", "video11"]
     saved = json.loads((imported.corpus.folder / "findings.json").read_text())
     assert saved["counts"] == dict(imported.findings.counts)
+    assert saved["usable"] == {"test clips of 1000": 3}
     assert all("\n" not in line for lines in saved["lines"].values() for line in lines)
 
 
@@ -220,3 +221,20 @@ def test_the_other_benchmarks_pickle_is_refused(
     items = [{"id": "a", "eval_caption": "a pan"}]
     with pytest.raises(InputError, match="none of 1 clips has appearance features"):
         import_msrvtt(*into(tmp_path), test=write_pickle(items))
+
+
+def test_each_pickle_counts_even_with_the_same_name(
+    tmp_path: Path, released_items: Released, write_pickle: Write
+) -> None:
+    items = released_items("msrvtt_unique_items")
+    test = write_pickle(items, "items.pkl")
+    (tmp_path / "train").mkdir()
+    digests = set()
+    for scale in (1.0, 2.0):
+        changed = [{**item, "id": f"t{item['id']}", "2d": item["2d"] * scale} for item in items]
+        train = write_pickle(changed, "train/items.pkl")
+        imported = import_msrvtt(*into(tmp_path), train=train, test=test)
+        digests.add(imported.corpus.digest)
+        expected = np.asarray(changed[0]["2d"], np.float16).astype(np.float32)
+        np.testing.assert_array_equal(imported.store.read(changed[0]["id"], "appearance"), expected)
+    assert len(digests) == 2

@@ -71,7 +71,10 @@ def register_msrvtt(
         description="MSR-VTT, 1k-A split",
         videos=video_table((key, files[key], clips[key][0], length) for key, length in seconds.items()),
         clips=_clip_table(clips, seconds, known.seconds),
-        source={"files": {path.name: file_digest(path) for path in sources}, "complete": {"test": COMPLETE}},
+        source={
+            "files": [[path.name, file_digest(path)] for path in sources],
+            "complete": {"test": COMPLETE},
+        },
     )
     return registered(corpus, findings, {"test": COMPLETE})
 

@@ -70,7 +70,7 @@ def register_youcook2(
         description="YouCook2",
         videos=_videos(videos, segments, seconds, files, findings),
         clips=_clips(segments),
-        source={"files": {path.name: file_digest(path) for path in sources}, "complete": complete},
+        source={"files": [[path.name, file_digest(path)] for path in sources], "complete": complete},
     )
     return registered(corpus, findings, complete)
 

@@ -96,6 +96,7 @@ def clip_tables(clips: list[PublishedClip]) -> tuple[pd.DataFrame, pd.DataFrame]
     """Return the rows of videos.parquet and clips.parquet.
 
     A clip starts at 0 and ends with the last of its features, so that all of them are read, as released.
+    Its path is empty: there are features of it, but no file.
     """
     videos, rows = [], []
     for clip in clips:

@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from multisk.resumable import write_json
@@ -30,9 +31,10 @@ class Findings:
         if len(lines) < KEPT:
             lines.append(" ".join(line.split()))
 
-    def save(self, folder: Path) -> None:
-        """Write findings.json, and log the first few lines of each kind."""
-        write_json(folder / "findings.json", {"counts": dict(self.counts), "lines": self.lines})
+    def save(self, folder: Path, usable: Mapping[str, int]) -> None:
+        """Write findings.json, with how much is `usable`, and log the first few lines of each kind."""
+        content = {"usable": dict(usable), "counts": dict(self.counts), "lines": self.lines}
+        write_json(folder / "findings.json", content)
         for kind, lines in self.lines.items():
             for line in lines[:SHOWN]:
                 log.warning("%s", line)

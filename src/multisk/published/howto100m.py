@@ -12,7 +12,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -60,8 +60,7 @@ def read_listing(path: Path, findings: Findings) -> dict[str, str]:
     return listed
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """A file of a video, or what is wrong with it; `length` counts features, `dimension` is their width."""
 
     file: str = ""
@@ -129,8 +128,7 @@ def scan(tree: HowtoTree, listed: dict[str, str], log: Path, check_values: bool 
             file.write(json.dumps(identity))
         for video_id, streams in read_ahead(look, todo):
             found[video_id] = streams
-            entry = {name: list(vars(one).values()) for name, one in streams.items()}
-            file.write(f"\n{json.dumps([video_id, entry])}")
+            file.write(f"\n{json.dumps([video_id, streams])}")
             bar.update()
     return {video_id: found[video_id] for video_id in listed}
 

@@ -33,7 +33,7 @@ TREE_SHARD_MEGABYTES = 2048  # each shard costs a rewrite of an index with milli
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import made; `counts` are also in the corpus's `source`, the findings in findings.json."""
+    """What an import made; counts and findings are also in the corpus's findings.json."""
 
     corpus: Corpus
     store: FeatureStore
@@ -181,7 +181,7 @@ def _write_clips(benchmark: Benchmark, clips: list[PublishedClip], files: list[P
         videos=videos,
         clips=table,
         source={
-            "files": {path.name: file_digest(path) for path in files},
+            "files": [[path.name, file_digest(path)] for path in files],
             "complete": {benchmark.tested: benchmark.complete},
         },
     )
@@ -224,7 +224,7 @@ def _finished(corpus: Corpus, store: FeatureStore, findings: Findings, counts: d
         findings.add("unusable features", f"{video_id}: {reason}; counts as missing")
     if not store.videos():
         raise InputError(f"{store.folder}: no video has usable features; index.parquet says why")
-    findings.save(corpus.folder)
+    findings.save(corpus.folder, counts)
     return Imported(corpus, store, findings, counts)
 
 

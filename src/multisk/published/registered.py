@@ -11,7 +11,7 @@ from multisk.published.findings import Findings
 
 @dataclass(frozen=True)
 class Registered:
-    """A corpus of files that stay where they are; the findings are also in its findings.json."""
+    """A corpus of files that stay where they are; counts and findings are also in findings.json."""
 
     corpus: Corpus
     findings: Findings
@@ -36,5 +36,5 @@ def registered(corpus: Corpus, findings: Findings, complete: Mapping[str, int]) 
         present = corpus.clips["video_id"].isin(set(corpus.videos["video_id"]))
         have, listed = Counter(corpus.clips["split"][present]), Counter(corpus.clips["split"])
         counts |= {f"{split} clips of {complete.get(split, listed[split])}": have[split] for split in listed}
-    findings.save(corpus.folder)
+    findings.save(corpus.folder, counts)
     return Registered(corpus, findings, counts)
