@@ -4,12 +4,15 @@ import shutil
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from multisk.errors import InputError
+from multisk.features.words import WordVectors
 from multisk.params import load_params
 from multisk.search.index import Index, index_videos
 from multisk.search.page import write_search_page
 from multisk.search.search import Searcher, search
+from multisk.search.trained import TrainedModel
 
 pytestmark = pytest.mark.slow
 
@@ -120,14 +123,22 @@ def test_a_replaced_video_is_read_again(trained, own, tmp_path):
 
 def test_models_that_do_not_fit_are_refused_before_any_work(trained, own, tmp_path):
     shutil.copytree(trained / "data/words", tmp_path / "words")
-    from safetensors.numpy import load_file, save_file
-
     vectors = load_file(tmp_path / "words/vectors.safetensors")["vectors"]
     save_file({"vectors": vectors[:, :7].copy()}, tmp_path / "words/vectors.safetensors")
     shutil.copytree(own / "videos", tmp_path / "videos")
     with pytest.raises(InputError, match=r"takes word vectors 64 wide, these have 7"):
         make(trained, tmp_path, words=tmp_path / "words")
     assert not (tmp_path / "index").exists()
+
+
+def test_all_trained_models_can_be_opened(trained):
+    for place in (
+        "pretrain/sspc/seed-0",
+        "finetune/sspc/msrvtt/seed-0",
+        "pretrain/sspc/seed-0/ema.safetensors",
+    ):
+        model = TrainedModel.open(trained / "runs" / place)
+        assert model.widths["text"] == WordVectors.open(trained / "data/words").dimension
 
 
 def test_clips_that_do_not_exist_are_named(own):

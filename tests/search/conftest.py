@@ -25,7 +25,7 @@ from multisk.evaluation.embed import EmbeddedSet
 from multisk.models import build_model
 from multisk.params import Params, load_params
 from multisk.resumable import file_digest, write_json
-from multisk.search.index import Made, _budget
+from multisk.search.index import Made, token_budget
 
 CLIPS, PER_VIDEO, SECONDS = 1000, 20, 8.0
 TEXT, VIDEO = 6, 10
@@ -83,7 +83,7 @@ def index(tmp_path: Path, settings: Params, run: Path, words: Path) -> Path:
         words=words,
         words_sha256=file_digest(words / "vectors.safetensors"),
         features=settings.features,
-        clips=_budget(settings),
+        clips=token_budget(settings),
         batch_size=8,
         seconds=SECONDS,
         corpus_digest=corpus.digest,

@@ -19,7 +19,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 from safetensors.numpy import save_file
@@ -135,12 +135,10 @@ def read_word_vectors(
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
-        with path.open("rb", CHUNK) as plain:
-            if plain.peek(2)[:2] == b"\x1f\x8b":
-                with gzip.open(plain) as unpacked:
-                    yield unpacked  # type: ignore[misc]
-            else:
-                yield plain
+        with path.open("rb") as plain:
+            packed = plain.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if packed else path.open("rb", CHUNK) as stream:
+            yield cast(BinaryIO, stream)
     except FileNotFoundError:
         raise InputError(
             f"params.yaml: features.words.source: {path}: no such file; check the path"

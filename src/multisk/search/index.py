@@ -132,23 +132,22 @@ def index_videos(
 
     Raises InputError, before any work, for a model that does not fit the extractors or the words.
     """
-    out, seconds = Path(out), seconds or params.clips.pretrain.seconds
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    seconds = seconds or params.clips.pretrain.seconds
     trained, vectors = TrainedModel.open(model), WordVectors.open(words)
     networks = Extractors.open(extractors, params.features).networks
     trained.check(vectors.dimension, sum(network.dimension for network in networks.values()))
-    corpus = register_videos(Path(videos), out / "corpus")
+    corpus = register_videos(videos, out / "corpus")
     store = extract(_with_sizes(corpus), params.features, extractors, out / "features")
     corpus = cut_clips(corpus, store, seconds)
     made = Made(
-        videos=Path(videos).resolve(),
+        videos=videos.resolve(),
         model=trained.path,
         model_sha256=trained.digest,
-        extractors=Path(extractors).resolve(),
-        words=Path(words).resolve(),
-        words_sha256=file_digest(Path(words) / "vectors.safetensors"),
+        extractors=extractors.resolve(),
+        words=words.resolve(),
+        words_sha256=file_digest(words / "vectors.safetensors"),
         features=params.features,
-        clips=_budget(params),
+        clips=token_budget(params),
         batch_size=params.evaluate.batch_size,
         seconds=seconds,
         corpus_digest=corpus.digest,
@@ -157,7 +156,7 @@ def index_videos(
     if not _is_done(out, made, identity):
         clips = CaptionedClips(store, corpus, vectors, made.clips, "test")
         with resumable(out / "embeddings", identity) as folder:
-            _embed(trained.model.to(device), clips, made.batch_size, device, folder)
+            _embed(trained.model, clips, made.batch_size, folder)
             write_json(folder / "identity.json", identity)
         write_json(out / "index.json", made.plain())
     return Index.open(out)
@@ -171,8 +170,8 @@ def _with_sizes(corpus: Corpus) -> Corpus:
     return replace(corpus, digest=digest([corpus.digest, status]))
 
 
-def _budget(params: Params) -> BenchmarkClips:
-    """Return the token budget of pretraining clips."""
+def token_budget(params: Params) -> BenchmarkClips:
+    """Return how many tokens a clip of own videos has: as many as in pretraining."""
     pretrain = params.clips.pretrain
     return BenchmarkClips(
         corpus="own",
@@ -192,7 +191,10 @@ def _is_done(out: Path, made: Made, identity: list[str]) -> bool:
     return read_json(embeddings) == identity and read_json(index) == made.plain()
 
 
-def _embed(model: nn.Module, clips: CaptionedClips, batch_size: int, device: str, folder: Path) -> None:
+def _embed(model: nn.Module, clips: CaptionedClips, batch_size: int, folder: Path) -> None:
+    """Embed the clips part by part; parts that are there already are kept."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model.to(device)
     for number, rows in enumerate(_parts(len(clips))):
         part = folder / f"part-{number:05d}"
         if not (part / "embeddings.json").exists():

@@ -188,7 +188,7 @@ def _waveform(path: Path) -> np.ndarray:
             track = container.streams.best("audio")
             if track is None:
                 raise InputError(f"{path}: no audio track; search by an example clip instead")
-            frames = [*container.decode(track), None]
+            frames: list[Any] = [*container.decode(track), None]
             parts = [part.to_ndarray()[0] for frame in frames for part in resampler.resample(frame)]
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; name a file with sound") from None

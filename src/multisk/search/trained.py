@@ -41,8 +41,8 @@ class TrainedModel:
         """
         path = Path(path).resolve()
         weights = path / "model.safetensors" if path.is_dir() else path.with_suffix(".safetensors")
-        if not weights.is_file():
-            raise InputError(f"{weights}: no such weights; name a run folder or an imported checkpoint")
+        if not path.exists() or not weights.is_file():
+            raise InputError(f"{path}: no trained model; name a run folder or an imported checkpoint")
         if (weights.parent / "run.json").exists():
             model, widths = _of_run(weights)
         elif weights.with_suffix(".json").exists():
