@@ -125,8 +125,10 @@ class Foreign:
 
 
 @pytest.mark.parametrize("place", ["config", "state_dict", "epoch"])
-def test_foreign_objects_are_named_and_not_made(path, tmp_path, place):
-    torch.save(checkpoint(**{place: Foreign(tmp_path / "ran")}), path)
+@pytest.mark.parametrize("old_format", [False, True])
+def test_foreign_objects_are_named_and_not_made(path, tmp_path, place, old_format):
+    content = checkpoint(**{place: Foreign(tmp_path / "ran")})
+    torch.save(content, path, _use_new_zipfile_serialization=not old_format)
     with pytest.raises(InputError, match=r"latest_model\.pth: holds posix\.system, which is not plain data"):
         import_checkpoint(path, tmp_path / "out")
     assert not (tmp_path / "ran").exists()
