@@ -4,6 +4,8 @@ PYTHON ?= python3
 export PATH := $(VENV)/bin:$(PATH)
 export UV_PYTHON := $(VENV)/bin/python
 export DVC_NO_ANALYTICS := 1
+# Threads that wait must not keep a core busy that another process needs.
+export OMP_WAIT_POLICY := passive
 # Each stage is a process of its own: without compiled modules its imports take twice as long.
 unexport PYTHONDONTWRITEBYTECODE
 INSTALLED := $(VENV)/.installed
@@ -26,6 +28,7 @@ $(INSTALLED): requirements.txt pyproject.toml
 	@touch $@
 
 repro: setup ## run the whole pipeline and write reports/index.html
+	@multisk check
 	dvc repro
 	@echo "The report: $(CURDIR)/reports/index.html"
 

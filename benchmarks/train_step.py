@@ -23,7 +23,7 @@ from torch.optim import Adam
 from torch.utils.flop_counter import FlopCounterMode
 
 from multisk.features.appearance import AppearanceNetwork
-from multisk.features.motion import ResNeXt3d
+from multisk.features.motion import MotionNetwork, ResNeXt3d
 from multisk.models import build_model
 from multisk.params import Params, load_params
 from multisk.training import Objective
@@ -174,8 +174,10 @@ def width_of_video(params: Params) -> int:
     """Return the width of the features that the profile's networks would make of a video."""
     appearance, motion = params.features.appearance, params.features.motion
     with torch.device("meta"):
-        motion_network = ResNeXt3d(motion.blocks, motion.cardinality, motion.width)
-        return AppearanceNetwork(appearance.model).dimension + motion_network.dimension
+        picture = AppearanceNetwork(appearance.model, every_stage=appearance.weights == "random")
+        backbone = ResNeXt3d(motion.blocks, motion.cardinality, motion.width)
+        moving = MotionNetwork(backbone, motion.window, every_stage=motion.weights == "random")
+    return picture.dimension + moving.dimension
 
 
 def tokens(name: str, clips: int, count: int, dimension: int) -> dict[str, Tensor]:

@@ -2,19 +2,25 @@
 
 from multisk import console
 from multisk.corpora.miniature.render import render_corpus
+from multisk.errors import InputError
 from multisk.layout import Layout
-from multisk.params import load_params
+from multisk.params import Miniature, load_params
 from multisk.pipeline.inputs import sections
 from multisk.pipeline.records import recorded
 
 SHARED = ("kind", "seed", "width", "height", "frames_per_second")
+CODE = ("corpora/miniature", "corpora/manifest.py")
 
 
 def main(corpus: str) -> None:
     """Render howto, youcook2 or msrvtt into data/corpora/mini-<corpus>."""
     params, layout = load_params(), Layout()
+    if not isinstance(params.corpora, Miniature):
+        raise InputError(
+            "params.yaml: corpora.kind: published corpora are not rendered; see profiles/paper.yaml"
+        )
     settings = sections(params, *(f"corpora.{key}" for key in (*SHARED, corpus)))
-    with recorded(params, layout, "corpora", settings, "", layout.corpus(f"mini-{corpus}")) as folder:
+    with recorded(params, layout, "corpora", settings, "", layout.corpus(f"mini-{corpus}"), *CODE) as folder:
         render_corpus(params.corpora, corpus, folder)
 
 

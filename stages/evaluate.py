@@ -9,7 +9,7 @@ from multisk.layout import Layout
 from multisk.params import Benchmark, load_params
 from multisk.pipeline.evaluate import evaluate, merged, test_sizes, weights_of
 from multisk.pipeline.inputs import Inputs, sections
-from multisk.resumable import file_digest, resumable, write_json
+from multisk.resumable import code_digest, file_digest, resumable, write_json
 from multisk.tracking import read_steps
 
 
@@ -24,7 +24,8 @@ def main(method: str) -> None:
     identity = {
         "datasets": [opened.digest for opened in inputs.values()],
         "weights": [file_digest(path) for paths in weights.values() for path in paths.values()],
-        **sections(params, "clips", "evaluate"),
+        "code": code_digest("evaluation", "models", "sampling", "pipeline/evaluate.py"),
+        **sections(params, "clips", "model", f"methods.{method}", "evaluate"),
     }
     with resumable(layout.evaluated(method), identity) as folder:
         evaluations = {
@@ -38,15 +39,15 @@ def main(method: str) -> None:
 
 
 def write_curves(layout: Layout, method: str, seeds: tuple[int, ...]) -> None:
-    """Write the pretraining loss of all seeds as the CSV that `dvc plots` shows."""
+    """Write the pretraining loss, its mean over seeds, as the CSV that `dvc plots` shows."""
     rows = [
-        {"seed": seed, "step": row["step"], "loss": row["loss"]}
+        {"step": row["step"], "loss": row["loss"]}
         for seed in seeds
         for row in read_steps(layout.pretrained(method, seed) / "steps.jsonl")
     ]
     path = layout.reports / "curves" / f"{method}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(rows).to_csv(path, index=False)
+    pd.DataFrame(rows).groupby("step", as_index=False)["loss"].mean().to_csv(path, index=False)
 
 
 if __name__ == "__main__":

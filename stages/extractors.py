@@ -10,6 +10,8 @@ from multisk.params import load_params
 from multisk.pipeline.inputs import sections
 from multisk.pipeline.records import recorded
 
+CODE = ("features",)
+
 
 def main() -> None:
     """Write data/extractors."""
@@ -17,7 +19,7 @@ def main() -> None:
     corpus = Corpus.open(layout.corpus(params.clips.pretrain.corpus))
     settings = sections(params, "features.appearance", "features.motion")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    with recorded(params, layout, "extractors", settings, corpus.digest, layout.extractors) as folder:
+    with recorded(params, layout, "extractors", settings, corpus.digest, layout.extractors, *CODE) as folder:
         prepare_extractors(corpus, params.features, folder, device)
 
 

@@ -9,6 +9,8 @@ from multisk.pipeline.inputs import sections
 from multisk.pipeline.records import recorded
 from multisk.resumable import digest, file_digest
 
+CODE = ("features",)
+
 
 def main(corpus: str) -> None:
     """Write data/features/<corpus>."""
@@ -16,7 +18,7 @@ def main(corpus: str) -> None:
     opened = Corpus.open(layout.corpus(corpus))
     settings = sections(params, "features.appearance", "features.motion", "features.shard_megabytes")
     source = digest([opened.digest, file_digest(layout.extractors / "extractors.json")])
-    with recorded(params, layout, "features", settings, source, layout.features(corpus)) as folder:
+    with recorded(params, layout, "features", settings, source, layout.features(corpus), *CODE) as folder:
         extract(opened, params.features, layout.extractors, folder)
 
 

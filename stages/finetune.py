@@ -7,7 +7,8 @@ from multisk.layout import Layout
 from multisk.params import Benchmark, load_params
 from multisk.pipeline.finetune import finetune
 from multisk.pipeline.inputs import Inputs, sections
-from multisk.resumable import file_digest, resumable
+from multisk.pipeline.methods import TRAINING_CODE
+from multisk.resumable import code_digest, file_digest, resumable
 
 
 def main(method: str) -> None:
@@ -19,7 +20,8 @@ def main(method: str) -> None:
     identity = {
         "datasets": [opened.digest for opened in inputs.values()],
         "weights": [file_digest(weights) for weights in starts.values()],
-        **sections(params, "clips", "finetune"),
+        "code": code_digest(*TRAINING_CODE, "pipeline/finetune.py"),
+        **sections(params, "clips", "model", f"methods.{method}", "finetune"),
     }
     with resumable(layout.finetuned(method), identity) as folder:
         for name, opened in inputs.items():

@@ -4,8 +4,9 @@ from multisk import console
 from multisk.layout import Layout
 from multisk.params import load_params
 from multisk.pipeline.inputs import Inputs
+from multisk.pipeline.methods import TRAINING_CODE
 from multisk.pipeline.pretrain import pretrain, pretraining_settings
-from multisk.resumable import resumable
+from multisk.resumable import code_digest, resumable
 
 
 def main(method: str) -> None:
@@ -13,7 +14,8 @@ def main(method: str) -> None:
     params, layout = load_params(), Layout()
     settings = pretraining_settings(params, method)
     inputs = Inputs.open(layout, params.clips.pretrain.corpus)
-    with resumable(layout.pretrained(method), {"dataset": inputs.digest, **settings}) as folder:
+    identity = {"dataset": inputs.digest, "code": code_digest(*TRAINING_CODE), **settings}
+    with resumable(layout.pretrained(method), identity) as folder:
         for seed in params.pretrain.seeds:
             pretrain(params, method, seed, inputs, folder / f"seed-{seed}")
 

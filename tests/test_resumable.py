@@ -1,7 +1,7 @@
 import pytest
 
 from multisk.errors import InputError
-from multisk.resumable import digest, file_digest, read_json, resumable, write_json
+from multisk.resumable import code_digest, digest, file_digest, read_json, resumable, write_json
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +18,7 @@ def test_interrupted_work_is_found_again_and_becomes_the_output(tmp_path):
     with resumable(out, {"seed": 1}) as work:
         assert (work / "half").read_text() == "done"
     assert (out / "half").read_text() == "done"
-    assert not any((tmp_path / ".scratch").rglob("half"))
+    assert not out.with_name(".thing.unfinished").exists()
 
 
 def test_other_settings_start_from_nothing_and_keep_the_first_work(tmp_path):
@@ -39,6 +39,17 @@ def test_an_older_output_is_replaced(tmp_path):
     with resumable(out, 1) as work:
         (work / "new").touch()
     assert [path.name for path in out.iterdir()] == ["new"]
+
+
+def test_two_processes_do_not_work_on_one_output(tmp_path):
+    out = tmp_path / "thing"
+    with resumable(out, 1), pytest.raises(InputError, match="another process is at work"), resumable(out, 1):
+        pass
+
+
+def test_changed_code_is_another_identity():
+    assert code_digest("sinkhorn.py") != code_digest("losses")
+    assert code_digest("sinkhorn.py") == code_digest("sinkhorn.py")
 
 
 def test_digest_does_not_depend_on_the_order_of_keys():

@@ -21,14 +21,15 @@ app = typer.Typer(
 
 @app.command()
 def use(profile: Annotated[str, typer.Argument(help="A file of profiles/, without .yaml.")]) -> None:
-    """Make a profile the active params.yaml; the old one is kept as params.yaml.old."""
+    """Make a profile the active params.yaml; settings of your own are kept as params.yaml.old."""
     source = Path("profiles") / f"{profile}.yaml"
     if not source.exists():
         known = ", ".join(sorted(path.stem for path in Path("profiles").glob("*.yaml"))) or "none here"
         raise InputError(f"{source}: no such profile; there are: {known}")
     load_params(source)
     active = Path("params.yaml")
-    if active.exists():
+    profiles = {path.read_bytes() for path in Path("profiles").glob("*.yaml")}
+    if active.exists() and active.read_bytes() not in profiles:
         shutil.copyfile(active, "params.yaml.old")
     shutil.copyfile(source, active)
     typer.echo(f"params.yaml is now {source}; run: dvc repro")

@@ -1,9 +1,12 @@
 """How commands end: bad input is one line and exit code 2, Ctrl-C is 130."""
 
 import errno
+import os
 import sys
+import time
 from collections.abc import Callable
 from functools import wraps
+from threading import Thread
 from typing import Any, NoReturn
 
 import typer
@@ -17,8 +20,23 @@ def run(command: typer.Typer | Callable[..., None]) -> NoReturn:
     for registered in app.registered_commands:
         assert registered.callback is not None
         registered.callback = answering(registered.callback)
+    _end_with_dvc()
     app()
     raise SystemExit(0)
+
+
+def _end_with_dvc() -> None:
+    """End when a DVC that was killed leaves this process behind: the next DVC starts the stage again."""
+    if "DVC_STAGE" not in os.environ:
+        return
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.2)
+        os._exit(130)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def answering(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,16 +7,24 @@ and the sections follow the stages of dvc.yaml.
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from multisk.errors import InputError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Weight = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
-Range = tuple[Positive, Positive]
+
+
+def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] > bounds[1]:
+        raise ValueError("the lower bound comes first")
+    return bounds
+
+
+Range = Annotated[tuple[Positive, Positive], AfterValidator(_ordered)]
 Benchmark = Literal["youcook2", "msrvtt"]
 Sampling = Literal["clip", "nearest", "max_pool"]  # how too many features become video_tokens
 
@@ -46,7 +54,7 @@ class Youcook2World(Section):
 
     train_videos: Count
     validation_videos: Count
-    clips_per_video: Count
+    clips_per_video: Annotated[int, Field(ge=1, le=40)]  # a recipe has no more steps that make sense
     clip_seconds: Range
 
 
@@ -73,6 +81,12 @@ class Miniature(Section):
     howto: HowtoWorld
     youcook2: Youcook2World
     msrvtt: MsrvttWorld
+
+
+class Published(Section):
+    """Corpora that were published: data/corpora has their manifests, data/features their features."""
+
+    kind: Literal["published"]
 
 
 # --- features ----------------------------------------------------------------------------------
@@ -300,7 +314,7 @@ class Training(Section):
 class Pretrain(Training):
     """Pretraining."""
 
-    seeds: tuple[Natural, ...]
+    seeds: Annotated[tuple[Natural, ...], Field(min_length=1)]
 
 
 class Finetune(Section):
@@ -337,11 +351,11 @@ class Params(Section):
     """params.yaml as a whole."""
 
     profile: str
-    corpora: Miniature
+    corpora: Annotated[Miniature | Published, Field(discriminator="kind")]
     features: Features
     clips: Clips
     model: Model
-    methods: dict[str, Method]
+    methods: Annotated[dict[str, Method], Field(min_length=1)]
     pretrain: Pretrain
     finetune: Finetune
     evaluate: Evaluate
@@ -387,7 +401,7 @@ def _one_line(path: Path, error: ValidationError) -> str:
     # A misspelt key is also a missing one; the misspelling is the news.
     problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     first = problems[0]
-    key = ".".join(str(part) for part in first["loc"])
+    key = ".".join(str(part) for part in _without_kind(first["loc"]))
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     if first["type"] == "extra_forbidden":
         return f"{path}: {key}: unknown key{_suggestion(first['loc'])}; remove or rename it{more}"
@@ -396,11 +410,20 @@ def _one_line(path: Path, error: ValidationError) -> str:
     return f"{path}: {key}: {first['msg']}, found {first['input']!r}{more}"
 
 
+def _without_kind(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    # The checker names which kind of corpora it took the section for; params.yaml has no such level.
+    return (location[0], *location[2:]) if location[0] == "corpora" and len(location) > 1 else location
+
+
 def _suggestion(location: tuple[int | str, ...]) -> str:
     from difflib import get_close_matches
 
     section: Any = Params
+    kinds = {"miniature": Miniature, "published": Published}
     for part in location[:-1]:
+        if location[0] == "corpora" and part in kinds:
+            section = kinds[str(part)]
+            continue
         field = getattr(section, "model_fields", {}).get(part)
         section = field.annotation if field else section
     close = get_close_matches(str(location[-1]), getattr(section, "model_fields", {}), n=1)

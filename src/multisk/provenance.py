@@ -18,7 +18,7 @@ def provenance() -> dict[str, Any]:
     """Return the facts that every run record carries."""
     return {
         "git_commit": _git("rev-parse", "HEAD") or None,
-        "git_dirty": bool(source_changes()),
+        "git_dirty": bool(source_changes()) if _git("rev-parse", "HEAD") else None,
         "device": device_name(),
         "versions": {"python": platform.python_version(), **_package_versions()},
         "command": shlex.join(["python", _relative(sys.argv[0]), *sys.argv[1:]]),

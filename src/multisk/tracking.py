@@ -73,7 +73,8 @@ class Run:
         record = self.directory / RECORD
         earlier = read_json(record) if record.exists() else {"run_key": uuid.uuid4().hex, "seconds": 0.0}
         self.record = {**self.identity, **provenance(), "status": "running", "run_id": None}
-        kept = ("run_key", "run_id", "seconds", "started")
+        finished = earlier.get("status") == "finished"
+        kept = tuple(earlier) if finished else ("run_key", "run_id", "seconds", "started")
         self.record |= {key: earlier[key] for key in kept if key in earlier}
         self._began, self._before = time.monotonic(), float(self.record["seconds"])
         if self.record["git_dirty"]:
@@ -93,7 +94,9 @@ class Run:
         self._steps.close()
         path = self.directory / STEPS
         kept = [json.dumps(row) + "\n" for row in read_steps(path) if row["step"] < step]
-        path.write_text("".join(kept))
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text("".join(kept))
+        temporary.replace(path)
         self._steps = _append_to(path)
 
     def finish(self, metrics: Mapping[str, Any]) -> None:

@@ -28,7 +28,13 @@ def tiny_settings() -> dict[str, Any]:
         "clips_per_video": 2,
         "clip_seconds": [3, 4],
     }
-    worlds["msrvtt"] |= {"train_clips": 4, "test_clips": 4, "clip_seconds": [2, 3], "without_audio": 0.25}
+    worlds["msrvtt"] |= {
+        "train_clips": 4,
+        "test_clips": 4,
+        "clip_seconds": [2, 3],
+        "without_audio": 0.25,
+        "missing": 0.25,
+    }
     settings["features"]["words"]["min_count"] = 1
     settings["methods"]["sspc"]["sspc"]["queue"] = 16
     settings["pretrain"] |= {"epochs": 2, "batch_size": 2, "checkpoint_steps": 1}

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -18,7 +19,10 @@ pytestmark = pytest.mark.slow
 
 
 def test_every_run_says_what_it_was(trained):
-    records = {path.parent.relative_to(trained): read_json(path) for path in trained.rglob("run.json")}
+    records = {
+        path.parent.relative_to(trained / "runs"): read_json(path)
+        for path in (trained / "runs").rglob("run.json")
+    }
     stages = {record["stage"] for record in records.values()}
     assert stages == {"corpora", "words", "extractors", "features", "pretrain", "finetune", "evaluate"}
     for where, record in records.items():
@@ -33,7 +37,7 @@ def test_every_run_is_in_mlflow(trained):
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{trained / 'tracking' / 'mlflow.db'}")
-    for path in trained.rglob("run.json"):
+    for path in (trained / "runs").rglob("run.json"):
         record = read_json(path)
         run = client.get_run(record["run_id"])
         assert run.info.status == "FINISHED"
@@ -87,8 +91,6 @@ def test_a_killed_pretraining_ends_in_the_same_weights(world, trained):
 
 
 def start(folder, stage, *arguments):
-    from pathlib import Path
-
     script = Path(__file__).parents[2] / "stages" / f"{stage}.py"
     return subprocess.Popen(
         [sys.executable, str(script), *arguments],
@@ -164,3 +166,22 @@ def test_a_damaged_video_is_recorded_and_stops_nothing(world, stage):
     assert set(failed["video_id"]) == {videos[0].stem}
     assert failed["reason"].str.len().min() > 0
     assert stage(world, "pretrain", "contrastive").returncode == 0
+
+
+def test_a_stage_ends_when_its_dvc_was_killed(world):
+    """The parent stands for DVC: it starts the stage, as DVC does, and dies alone."""
+    script = Path(__file__).parents[2] / "stages" / "pretrain.py"
+    begin = f"import subprocess, time; p = subprocess.Popen([{sys.executable!r}, {str(script)!r}, 'sspc']); "
+    begin += "print(p.pid, flush=True); time.sleep(600)"
+    variables = {**os.environ, "OMP_NUM_THREADS": "1", "DVC_STAGE": "pretrain@sspc"}
+    parent = subprocess.Popen(
+        [sys.executable, "-c", begin], cwd=world, env=variables, stdout=subprocess.PIPE, text=True
+    )
+    stage_pid = int(parent.stdout.readline())
+    wait_for(lambda: list(world.rglob("runs/pretrain/.sspc.unfinished/*/seed-0/checkpoint.pt")), parent)
+    parent.kill()
+    parent.wait()
+    end = time.monotonic() + 20
+    while Path(f"/proc/{stage_pid}").exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not Path(f"/proc/{stage_pid}").exists()

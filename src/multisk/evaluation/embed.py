@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
@@ -45,7 +45,7 @@ class EmbeddedSet:
         tensors = {f"{part}/{key}": rows for part in PARTS for key, rows in getattr(self, part).items()}
         folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / "embeddings.safetensors.tmp"
-        save_file(tensors, temporary)
+        temporary.write_bytes(save(tensors))
         temporary.replace(folder / "embeddings.safetensors")
         write_json(folder / "embeddings.json", {"clip_ids": self.clip_ids, "captions": self.captions})
 

@@ -1,4 +1,4 @@
-"""From a corpus to its feature store: worker processes decode, this process runs the networks.
+"""From a corpus to its feature store: worker processes decode, and run the networks if there is no GPU.
 
 A batch holds frames of one video only, and videos are written in the order of the corpus: what is stored
 for a video depends neither on its neighbours nor on the number of workers nor on interruptions.
@@ -6,13 +6,13 @@ for a video depends neither on its neighbours nor on the number of workers nor o
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from tqdm import tqdm
 
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Piece:
-    """What decoding yields: frames u8 [n, H, W, 3] of one batch, or the waveform f32 [n]."""
+    """One batch of a video: frames u8 [n, H, W, 3] or the waveform f32 [n], later their features [m, D]."""
 
     video_id: str
     stream: str
@@ -69,7 +69,7 @@ def extract(corpus: Corpus, settings: Features, extractors: Path | str, out: Pat
         done = len(videos) - len(todo)
         bar = tqdm(total=len(videos), initial=done, desc=corpus.name, unit="video", disable=None)
         for end, streams in _features(corpus, settings, loaded, todo, device):
-            writer.add(end.video_id, end.seconds, streams)
+            writer.add(end.video_id, end.seconds, _sound(streams))
             bar.update()
             if writer.full:
                 writer.flush()
@@ -83,16 +83,15 @@ def _features(
     corpus: Corpus, settings: Features, extractors: Extractors, todo: list[str], device: str
 ) -> Iterator[tuple[End, dict[str, Stream]]]:
     """Yield the streams of each video of `todo`, in this order."""
-    media = _Media([(video, corpus.path(video)) for video in todo], settings)
-    workers = min(settings.workers, len(todo))
-    loader = DataLoader(media, batch_size=None, num_workers=workers, collate_fn=_as_is)
-    networks = {**extractors.networks, "logmel": LogMel().to(device)}
+    networks: dict[str, nn.Module] = {**extractors.networks, "logmel": LogMel().to(device)}
+    files = [(video, corpus.path(video)) for video in todo]
+    media = _Media(files, settings, networks if device == "cpu" else None)
     progress, waiting = Progress(), iter(todo)
     following = next(waiting, None)
-    for item in loader:
+    for item in _loader(media, min(settings.workers, len(todo)), device):
         if isinstance(item, Piece):
-            features = _run(networks[item.stream], item, device)
-            progress.parts.setdefault((item.video_id, item.stream), []).append(features)
+            made = item if device == "cpu" else _run(networks[item.stream], item, device)
+            progress.parts.setdefault((item.video_id, item.stream), []).append(made.values.numpy())
             continue
         progress.ends[item.video_id] = item
         while following in progress.ends:
@@ -101,12 +100,17 @@ def _features(
             following = next(waiting, None)
 
 
+def _loader(media: "_Media", workers: int, device: str) -> DataLoader[Piece | End]:
+    # Features are small and can wait in numbers for slower workers; frames for a GPU fill memory.
+    ahead = None if not workers else 16 if device == "cpu" else 2
+    return DataLoader(media, batch_size=None, num_workers=workers, collate_fn=_as_is, prefetch_factor=ahead)
+
+
 @torch.inference_mode()
-def _run(network: Any, piece: Piece, device: str) -> np.ndarray:
+def _run(network: nn.Module, piece: Piece, device: str) -> Piece:
     values = piece.values.to(device)
-    if isinstance(network, LogMel):
-        return network(values[None])[0].T.cpu().numpy()
-    return network(values).cpu().numpy()
+    features = network(values[None])[0].T if isinstance(network, LogMel) else network(values)
+    return replace(piece, values=features.cpu())
 
 
 def _streams(end: End, progress: Progress, settings: Features, extractors: Extractors) -> dict[str, Stream]:
@@ -128,6 +132,16 @@ def _streams(end: End, progress: Progress, settings: Features, extractors: Extra
     return streams
 
 
+def _sound(streams: dict[str, Stream]) -> dict[str, Stream]:
+    """Mark a video as failed whose features cannot be stored (sound with NaN in it, say)."""
+    with np.errstate(over="ignore"):
+        broken = [name for name, s in streams.items() if not np.isfinite(s.features.astype(np.float16)).all()]
+    if not broken:
+        return streams
+    reason = f"{', '.join(broken)}: features are not finite"
+    return {name: Stream(s.features[:0], s.rate, "failed", reason) for name, s in streams.items()}
+
+
 def stream_rates(settings: Features) -> dict[str, float]:
     """Return the features per second of each stream."""
     return {
@@ -138,10 +152,17 @@ def stream_rates(settings: Features) -> dict[str, float]:
 
 
 class _Media(IterableDataset[Piece | End]):
-    """Decodes files in worker processes; worker w of n has every n-th file."""
+    """Decodes files in worker processes; worker w of n has every n-th file.
 
-    def __init__(self, videos: list[tuple[str, Path]], settings: Features) -> None:
+    On a CPU each worker runs the networks, too, with one thread: that is faster than one process with many
+    threads, and no frame has to travel.
+    """
+
+    def __init__(
+        self, videos: list[tuple[str, Path]], settings: Features, networks: dict[str, nn.Module] | None
+    ) -> None:
         self._videos = videos
+        self._networks = networks
         self._samplings: dict[str, Sampling] = samplings(settings)
         self._batch = {
             "appearance": settings.appearance.batch_size,
@@ -152,7 +173,11 @@ class _Media(IterableDataset[Piece | End]):
         worker = get_worker_info()
         first, step = (worker.id, worker.num_workers) if worker else (0, 1)
         for video_id, path in self._videos[first::step]:
-            yield from self._video(video_id, path)
+            for item in self._video(video_id, path):
+                if isinstance(item, Piece) and self._networks:
+                    yield _run(self._networks[item.stream], item, "cpu")
+                else:
+                    yield item
 
     def _video(self, video_id: str, path: Path) -> Iterator[Piece | End]:
         reader = MediaReader(path, self._samplings)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
@@ -91,11 +92,18 @@ def prepare_extractors(
             calibrate(network.to(device), samples[name], getattr(settings, name).seed)
     written: dict[str, Any] = {}
     for name, network in networks.items():
+        _try(network.to(device), device)
         path = out / f"{name}.safetensors"
         state = {key: value.cpu().contiguous() for key, value in network.state_dict().items()}
         path.write_bytes(save(state))
         written[name] = {"settings": _settings(settings)[name], "sha256": file_digest(path)}
     write_json(out / "extractors.json", {**written, "calibrated_on": {corpus.name: corpus.digest}})
+
+
+@torch.inference_mode()
+def _try(network: Extractor, device: torch.device | str) -> None:
+    """Look at one black window, so that a network that gives no maps is refused before a long extraction."""
+    network.eval()(torch.zeros(16, 64, 64, 3, dtype=torch.uint8, device=device))
 
 
 def samplings(settings: Features) -> dict[str, Sampling]:
@@ -166,7 +174,7 @@ def load_weights(network: nn.Module, path: Path, section: str) -> None:
         state = load_state_dict(str(path), use_ema=False, weights_only=True)
         wanted = network.state_dict()
         network.load_state_dict({key: value for key, value in state.items() if key in wanted})
-    except (OSError, RuntimeError, ValueError, ImportError) as error:
+    except (OSError, RuntimeError, SafetensorError, ValueError, ImportError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"params.yaml: features.{section}.weights: {path}: {reason}") from None
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
@@ -90,7 +90,7 @@ def train_words(corpora: Iterable[Corpus], settings: Words, out: Path | str) -> 
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     (out / "vocabulary.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
-    save_file({"vectors": np.ascontiguousarray(vectors, np.float32)}, out / "vectors.safetensors")
+    (out / "vectors.safetensors").write_bytes(save({"vectors": np.ascontiguousarray(vectors, np.float32)}))
 
 
 def _sentences(corpora: Iterable[Corpus]) -> Iterator[list[str]]:

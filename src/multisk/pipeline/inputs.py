@@ -12,6 +12,10 @@ from multisk.layout import Layout
 from multisk.params import Params
 from multisk.resumable import digest, file_digest
 
+# How fast a training goes, and how often it is saved: its result does not depend on these settings.
+HARMLESS = {"workers", "checkpoint_steps"}
+PACE: Any = {"pretrain": HARMLESS, "finetune": {"youcook2": HARMLESS, "msrvtt": HARMLESS}}
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -31,7 +35,6 @@ class Inputs:
         identity = {
             "corpus": manifest.digest,
             "features": file_digest(layout.features(corpus) / "index.parquet"),
-            "extractors": file_digest(layout.extractors / "extractors.json"),
             "words": file_digest(layout.words / "vectors.safetensors"),
         }
         return cls(manifest, store, WordVectors.open(layout.words), digest(identity))
@@ -46,9 +49,11 @@ class Inputs:
 def sections(params: Params, *names: str) -> dict[str, Any]:
     """Return the named sections of the settings (`clips.pretrain`) as plain data, for records.
 
+    Settings that no result depends on (workers) are left out.
+
     Raises InputError for a section that there is not.
     """
-    settings = params.model_dump(mode="json")
+    settings = params.model_dump(mode="json", exclude=PACE)
     chosen = {}
     for name in names:
         value = settings

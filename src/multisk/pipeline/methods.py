@@ -5,6 +5,16 @@ from typing import Any
 from multisk.models import build_model
 from multisk.params import Params
 
+TRAINING_CODE = (
+    "sampling",
+    "models",
+    "losses",
+    "sinkhorn.py",
+    "training",
+    "pipeline/methods.py",
+    "pipeline/pretrain.py",
+)
+
 
 def method_model(params: Params, method: str, dimensions: dict[str, int]) -> Any:
     """Build a method's model, with weights from torch's global generator.

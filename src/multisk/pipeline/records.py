@@ -7,7 +7,7 @@ from typing import Any
 
 from multisk.layout import Layout
 from multisk.params import Params
-from multisk.resumable import resumable
+from multisk.resumable import code_digest, resumable
 from multisk.tracking import Run
 
 
@@ -19,9 +19,13 @@ def recorded(
     settings: Mapping[str, Any],
     dataset_digest: str,
     out: Path,
+    *code: str,
 ) -> Iterator[Path]:
-    """Give a folder to work in, which becomes `out`; its record goes to runs/<stage>/<out's name>."""
-    identity = {"dataset": dataset_digest, **settings}
+    """Give a folder to work in, which becomes `out`; its record goes to runs/<stage>/<out's name>.
+
+    code: the modules that do the work, see `code_digest`
+    """
+    identity = {"dataset": dataset_digest, "code": code_digest(*code), **settings}
     with resumable(out, identity) as folder, resumable(layout.runs / stage / out.name, identity) as record:
         run = Run(
             record,

@@ -6,12 +6,14 @@ raises InputError. Values are passed on as they stand in the files: R@K in perce
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import pandas as pd
 
 from multisk.errors import InputError
+from multisk.params import load_params
 from multisk.resumable import read_json
 from multisk.tracking import RECORD, STEPS, flatten, read_steps
 
@@ -53,6 +55,11 @@ class ReportSources:
             features=root / "data" / "features",
         )
 
+    @cached_property
+    def methods(self) -> frozenset[str]:
+        """The methods of params.yaml; what others left behind is not shown beside them."""
+        return frozenset(load_params(self.params).methods)
+
     def name(self, path: Path) -> str:
         """Return a path as the page writes it: seen from the folder of params.yaml."""
         root = self.params.parent
@@ -85,7 +92,11 @@ def read_runs(sources: ReportSources) -> pd.DataFrame:
     """Return a row per run record, oldest first; texts that a run lacks are empty."""
     rows = []
     for path in sorted(sources.runs.glob(f"**/{RECORD}")):
+        if any(part.startswith(".") for part in path.relative_to(sources.runs).parts):
+            continue  # unfinished work
         record = _mapping(path, read_json(path))
+        if record.get("method") and record["method"] not in sources.methods:
+            continue
         texts = {key: record.get(key) or "" for key in RECORD_TEXTS}
         facts = {key: record.get(key) for key in ("seed", "git_dirty", "versions", "seconds")}
         rows.append({**texts, **facts, "file": sources.name(path)})
@@ -98,7 +109,8 @@ def read_training(sources: ReportSources) -> pd.DataFrame:
     frames = [pd.DataFrame(columns=list(STEP_COLUMNS))]
     for stage, pattern in (("pretrain", "*/seed-*"), ("finetune", "*/*/seed-*")):
         paths = sorted((sources.runs / stage).glob(f"{pattern}/{STEPS}"))
-        frames += [_steps_of(path, sources.runs / stage) for path in paths]
+        known = [path for path in paths if path.relative_to(sources.runs).parts[1] in sources.methods]
+        frames += [_steps_of(path, sources.runs / stage) for path in known]
     return _together(frames)
 
 
@@ -106,6 +118,8 @@ def read_evaluations(sources: ReportSources, name: str, columns: Sequence[str]) 
     """Return `runs/evaluate/<method>/<name>.parquet` of all methods, with the columns method and file."""
     frames = [pd.DataFrame(columns=["method", *columns, "file"])]
     for path in sorted((sources.runs / "evaluate").glob(f"*/{name}.parquet")):
+        if path.parent.name not in sources.methods:
+            continue
         frame = _parquet(path, columns)
         frames.append(frame.assign(method=path.parent.name, file=sources.name(path)))
     return _together(frames)
@@ -147,7 +161,8 @@ def ordered(found: Iterable[Any], preferred: Iterable[Any]) -> list[Any]:
 
 def _metric_files(sources: ReportSources) -> Iterator[tuple[Path, Mapping[str, Any]]]:
     for path in sorted(sources.metrics.glob("*.json")):
-        yield path, _mapping(path, read_json(path))
+        if path.stem in sources.methods:
+            yield path, _mapping(path, read_json(path))
 
 
 def _shared(sources: ReportSources, part: str, column: str) -> pd.DataFrame:

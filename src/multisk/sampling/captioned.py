@@ -21,7 +21,8 @@ class CaptionedClips(Dataset[Item]):
 
     An item has `text` f32 [n, Nt, Dw], `video` f32 [n, Nv, Dv], `audio` f32 [n, F, T], a bool mask for
     each, and the lists `clip_id` and `caption`; n is 1, or the number of sound segments of the clip when
-    `clips.segments` is more. A training clip shows one of its captions, drawn from (seed, epoch, i).
+    `clips.segments` is more. A training clip is never cut, so that its parts are not taken for each
+    other's negatives; it shows one of its captions, drawn from (seed, epoch, i).
 
     Attributes:
         clip_ids: the clips.
@@ -55,6 +56,7 @@ class CaptionedClips(Dataset[Item]):
                 stacklevel=2,
             )
         self.clips, self.seed, self.epoch = clips, seed, 0
+        self._segments = 1 if split == "train" else clips.segments
         self._audio_rate = store.rate(AUDIO_STREAM)
         self._reader = ClipReader(store, words, clips)
 
@@ -76,7 +78,7 @@ class CaptionedClips(Dataset[Item]):
         first, stop = _slice(self._audio_rate, row["start"], row["end"])
         # Frames are centred on a grid that begins at 0: s seconds have one more than s · rate.
         clip = self._reader.read(row["clip_id"], row["video_id"], caption, video, (first, stop + 1))
-        pieces = _segments(clip, self.clips.segments)
+        pieces = _segments(clip, self._segments)
         return stack(pieces, [row["clip_id"]] * len(pieces), [caption] * len(pieces))
 
 

@@ -76,7 +76,12 @@ class Batches:
         while first < last:
             epoch, skipped = divmod(first, self.per_epoch)
             wanted = min(self.per_epoch - skipped, last - first)
-            yield from self._loader(epoch, skipped, skipped + wanted)
+            try:
+                yield from self._loader(epoch, skipped, skipped + wanted)
+            except InputError as error:
+                # A loading process sends its whole traceback along; the last line is the message.
+                message = str(error).strip().splitlines()[-1]
+                raise InputError(message.removeprefix("multisk.errors.InputError: ")) from None
             first += wanted
 
     def indices(self, epoch: int) -> list[list[int]]:
