@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from multisk import console
+from multisk.commands import published, search
 from multisk.errors import InputError
 from multisk.layout import Layout, home
 from multisk.params import load_params
@@ -17,6 +18,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(published.import_app, name="import")
+app.add_typer(published.videos_app, name="videos")
+app.command()(published.unpack)
+app.command("import-checkpoint")(published.import_checkpoint)
+app.command()(search.index)
+app.command()(search.search)
 
 
 @app.command()

@@ -17,12 +17,19 @@ from multisk.errors import InputError
 def run(command: typer.Typer | Callable[..., None]) -> NoReturn:
     """Run a typer app, or one function as such an app, as a program."""
     app = command if isinstance(command, typer.Typer) else _app_of(command)
-    for registered in app.registered_commands:
-        assert registered.callback is not None
-        registered.callback = answering(registered.callback)
+    _answer_in_words(app)
     _end_with_dvc()
     app()
     raise SystemExit(0)
+
+
+def _answer_in_words(app: typer.Typer) -> None:
+    for registered in app.registered_commands:
+        assert registered.callback is not None
+        registered.callback = answering(registered.callback)
+    for group in app.registered_groups:
+        assert group.typer_instance is not None
+        _answer_in_words(group.typer_instance)
 
 
 def _end_with_dvc() -> None:

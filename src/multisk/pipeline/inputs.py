@@ -10,6 +10,7 @@ from multisk.features.store import FeatureStore
 from multisk.features.words import WordVectors
 from multisk.layout import Layout
 from multisk.params import Params
+from multisk.published.stores import open_features
 from multisk.resumable import digest, file_digest
 
 # How fast a training goes, and how often it is saved: its result does not depend on these settings.
@@ -30,7 +31,7 @@ class Inputs:
     def open(cls, layout: Layout, corpus: str) -> Self:
         """Open a corpus by name; raise InputError for what is missing, damaged or does not fit."""
         manifest = Corpus.open(layout.corpus(corpus))
-        store = FeatureStore.open(layout.features(corpus))
+        store = open_features(layout.features(corpus))
         _same_videos(manifest, store, layout.features(corpus))
         identity = {
             "corpus": manifest.digest,

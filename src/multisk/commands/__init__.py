@@ -1,0 +1,1 @@
+"""Commands of `multisk`, in groups; `multisk.cli` puts them together."""

@@ -1,0 +1,124 @@
+"""Commands that read what was published: features, checkpoints, archives, annotations."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from multisk.layout import Layout
+
+import_app = typer.Typer(help="Take in published features.", no_args_is_help=True)
+videos_app = typer.Typer(help="Register videos on disk as a corpus of a benchmark.", no_args_is_help=True)
+
+File = Annotated[Path | None, typer.Option()]
+
+
+@import_app.command("msrvtt")
+def import_msrvtt(train: File = None, test: File = None, test_list: File = None) -> None:
+    """Import the released MSR-VTT pickles into data/."""
+    from multisk.published import importing
+
+    layout = Layout()
+    corpus, features = layout.corpus("msrvtt"), layout.features("msrvtt")
+    typer.echo(importing.import_msrvtt(corpus, features, train=train, test=test, test_list=test_list))
+
+
+@import_app.command("youcook2")
+def import_youcook2(train: File = None, validation: File = None) -> None:
+    """Import the released YouCook2 pickles into data/."""
+    from multisk.published import importing
+
+    layout = Layout()
+    corpus, features = layout.corpus("youcook2"), layout.features("youcook2")
+    typer.echo(importing.import_youcook2(corpus, features, train=train, validation=validation))
+
+
+@import_app.command("howto100m")
+def import_howto100m(
+    listing: Annotated[Path, typer.Option("--list", help="csv with the column path")],
+    captions: Annotated[Path, typer.Option(help="caption.pickle, caption.json or a folder of csv files")],
+    features: Annotated[Path, typer.Option(help="folder of the _2d.npz files")],
+    features_3d: Annotated[Path | None, typer.Option(help="of _3d.npz; default: as --features")] = None,
+    features_audio: Annotated[Path | None, typer.Option(help="of _spec.npz; default: as --features")] = None,
+    pack: Annotated[bool, typer.Option(help="copy into few shards, in half precision")] = False,
+    check_values: Annotated[bool, typer.Option(help="read all values once, not the headers alone")] = False,
+) -> None:
+    """Import the HowTo100M tree: its features are used where they lie, unless packed."""
+    from multisk.published import importing
+    from multisk.published.howto100m import HowtoTree
+
+    layout = Layout()
+    tree = HowtoTree(features, features_3d or features, features_audio or features)
+    imported = importing.import_howto100m(
+        layout.corpus("howto100m"),
+        layout.features("howto100m"),
+        listing=listing,
+        captions=captions,
+        tree=tree,
+        in_place=not pack,
+        check_values=check_values,
+    )
+    typer.echo(imported)
+
+
+@videos_app.command("msrvtt")
+def videos_msrvtt(
+    videos: Path,
+    annotations: Annotated[Path, typer.Option(help="MSRVTT_data.json")],
+    test_list: Annotated[Path, typer.Option(help="the 1k-A list")],
+    train_list: File = None,
+) -> None:
+    """Register the videos of MSR-VTT."""
+    from multisk.corpora.msrvtt import register_msrvtt
+
+    folder = Layout().corpus("msrvtt")
+    typer.echo(
+        register_msrvtt(videos, folder, annotations=annotations, test_list=test_list, train_list=train_list)
+    )
+
+
+@videos_app.command("youcook2")
+def videos_youcook2(videos: Path, annotations: File = None, retrieval: File = None) -> None:
+    """Register the videos of YouCook2, by the official JSON, the retrieval csv, or both."""
+    from multisk.corpora.youcook2 import register_youcook2
+
+    folder = Layout().corpus("youcook2")
+    typer.echo(register_youcook2(videos, folder, annotations=annotations, retrieval=retrieval))
+
+
+@videos_app.command("howto100m")
+def videos_howto100m(
+    videos: Path,
+    captions: Annotated[Path, typer.Option(help="caption.pickle, caption.json or a folder of csv files")],
+    listing: Annotated[Path | None, typer.Option("--list")] = None,
+) -> None:
+    """Register the videos of HowTo100M."""
+    from multisk.corpora.howto100m import register_howto100m
+
+    folder = Layout().corpus("howto100m")
+    typer.echo(register_howto100m(videos, folder, captions=captions, listing=listing))
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack a tar or zip archive whose members are checked first."""
+    from multisk.published import archives
+
+    typer.echo(f"{folder}: {len(archives.unpack(archive, folder))} files")
+
+
+def import_checkpoint(
+    path: Path,
+    out: Annotated[Path, typer.Option(help="folder to write to")] = Path("checkpoints"),
+    config: Annotated[Path | None, typer.Option(help="JSON with `arch`, where the file has none")] = None,
+    package: Annotated[str | None, typer.Option(help="msk or eao, where both have the class")] = None,
+) -> None:
+    """Convert a released .pth checkpoint into safetensors."""
+    from typing import get_args
+
+    from multisk.errors import InputError
+    from multisk.published import checkpoints
+
+    known = get_args(checkpoints.Package)
+    if package is not None and package not in known:
+        raise InputError(f"--package: {package!r} is not one of {', '.join(known)}")
+    typer.echo(checkpoints.import_checkpoint(path, out, config=config, package=package))  # type: ignore[arg-type]

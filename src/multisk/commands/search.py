@@ -1,0 +1,48 @@
+"""Commands for one's own videos: index them, search them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from multisk.layout import Layout
+
+EXTRACTORS, WORDS = Layout().extractors, Layout().words
+
+
+def index(
+    videos: Annotated[Path, typer.Argument(help="folder of video files")],
+    model: Annotated[Path, typer.Option(help="run folder, weights or imported checkpoint")],
+    out: Annotated[Path, typer.Option(help="folder of the index")] = Path("index"),
+    extractors: Annotated[Path, typer.Option()] = EXTRACTORS,
+    words: Annotated[Path, typer.Option()] = WORDS,
+    seconds: Annotated[float | None, typer.Option(help="length of clips; default: as in pretraining")] = None,
+) -> None:
+    """Extract, embed and index all videos below a folder."""
+    from multisk.params import load_params
+    from multisk.search.index import index_videos
+
+    made = index_videos(videos, model, extractors, words, load_params(), out, seconds=seconds)
+    typer.echo(f"{out}: {len(made.clips)} clips")
+
+
+def search(
+    text: Annotated[str | None, typer.Argument(help="what to look for, in words")] = None,
+    audio: Annotated[Path | None, typer.Option(help="or a file to listen to")] = None,
+    clip: Annotated[Path | None, typer.Option(help="or a video to resemble")] = None,
+    start: Annotated[float, typer.Option(help="second of the file to begin at")] = 0,
+    top: Annotated[int, typer.Option(help="clips to show")] = 10,
+    index: Annotated[Path, typer.Option(help="folder of the index")] = Path("index"),
+    html: Annotated[Path | None, typer.Option(help="also write a page with players")] = None,
+) -> None:
+    """Find clips by text, by sound or by example."""
+    from multisk.search.page import write_search_page
+    from multisk.search.search import Searcher
+    from multisk.search.search import search as ask
+
+    searcher = Searcher.open(index)
+    found = ask(searcher, text=text, audio=audio, clip=clip, start=start, top=top)
+    typer.echo(found.to_string(index=False))
+    if html is not None:
+        write_search_page(found, text or str(audio or clip), html, videos=searcher.index.made.videos)
+        typer.echo(f"{html}: written")

@@ -1,0 +1,100 @@
+"""Published features where they lie, read like the project's own store.
+
+data/features/<corpus>/index.parquet   as in any store; `shard` names the video's own .npz file
+                       tree.json       says that these files are elsewhere
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from multisk.errors import InputError
+from multisk.features.store import COLUMNS, FeatureStore
+from multisk.published.howto100m import KEYS, Scan, described
+from multisk.published.npz import NpzArray
+from multisk.published.streams import RATES, seconds_of
+from multisk.resumable import write_json
+
+MARK = "tree.json"
+MAPPED = 64  # files held open; a worker reads a few clips of one video, then of another
+
+
+class TreeStore(FeatureStore):
+    """Reads features from a HowTo100M tree; files that are not compressed are mapped, not read.
+
+    The tree is never written to. An index that `write_tree_index` made says what is there.
+    """
+
+    def read(self, video_id: str, stream: str, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Return features `start` to `stop` of a video as f32 [n, D], as `FeatureStore.read`.
+
+        Raises InputError for a file that has changed since the import, or holds values that are not finite.
+        """
+        length = self.length(video_id, stream)
+        start, stop, _ = slice(start, stop).indices(length)
+        if stop <= start:
+            return np.zeros((0, self.dimension(stream)), np.float32)
+        path = Path(self._shards[self._rows[stream][video_id]])
+        features = self._array(path, stream, (length, self.dimension(stream)))[start:stop]
+        values = np.ascontiguousarray(features, np.float32)
+        if not np.isfinite(values).all():
+            raise InputError(
+                f"{path}: {stream} is not finite; import again with values checked, to leave it out"
+            )
+        return values
+
+    def _array(self, path: Path, stream: str, shape: tuple[int, int]) -> np.ndarray:
+        key = str(path)
+        array = self._handles.pop(key, None)
+        if array is None:
+            array = NpzArray.open(path, KEYS[stream]).map()
+            array = array.T if stream == "logmel" else array
+            if array.shape != shape:
+                raise InputError(f"{path}: {stream} has shape {array.shape}, had {shape}; import again")
+            if len(self._handles) >= MAPPED:
+                del self._handles[next(iter(self._handles))]
+        self._handles[key] = array
+        return array
+
+
+def open_features(folder: Path | str) -> FeatureStore:
+    """Open the features of a corpus, be they packed or in place; raise InputError as `FeatureStore.open`."""
+    kind = TreeStore if (Path(folder) / MARK).is_file() else FeatureStore
+    return kind.open(folder)
+
+
+def write_tree_index(folder: Path, scanned: Scan, dimensions: dict[str, int], fingerprint: str) -> TreeStore:
+    """Write the index of features that stay where they are, and open it."""
+    rows = [
+        _row(video_id, stream, streams, dimensions[stream])
+        for video_id, streams in scanned.items()
+        for stream in RATES
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    forget_tree(folder)
+    table = pa.Table.from_pandas(pd.DataFrame(rows, columns=list(COLUMNS)), preserve_index=False)
+    metadata = {**(table.schema.metadata or {}), b"fingerprint": fingerprint.encode()}
+    temporary = folder / "index.parquet.tmp"
+    pq.write_table(table.replace_schema_metadata(metadata), temporary)
+    write_json(folder / MARK, {"in_place": True, "videos": len(scanned)})
+    temporary.replace(folder / "index.parquet")
+    return TreeStore.open(folder)
+
+
+def forget_tree(folder: Path) -> None:
+    """Remove an index of features in place, so that it is never taken for one of shards beside it."""
+    if (folder / MARK).is_file():
+        (folder / "index.parquet").unlink(missing_ok=True)
+        (folder / MARK).unlink()
+
+
+def _row(video_id: str, stream: str, streams: Any, dimension: int) -> tuple[Any, ...]:
+    found = streams[stream]
+    status, reason = described(found, stream, dimension)
+    length = found.length if status == "ok" else 0
+    seconds = seconds_of({name: one.length for name, one in streams.items()})
+    return (video_id, stream, found.file, 0, length, dimension, RATES[stream], seconds, status, reason)

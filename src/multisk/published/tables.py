@@ -1,0 +1,42 @@
+"""Annotation files from elsewhere, read as text: what the values mean is for their readers to check."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from multisk.errors import InputError
+
+
+def read_csv(path: Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Read a csv with all values as str; raise InputError when it cannot be, or lacks one of `columns`."""
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as csv: {_line(error)}") from None
+    for column in columns:
+        if column not in table:
+            raise InputError(f"{path}: {column}: no such column; expected {', '.join(columns)}")
+    return table
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON; raise InputError when it cannot be."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: cannot be read as JSON: {_line(error)}") from None
+
+
+def as_number(value: Any) -> float:
+    """Return a value as float, NaN for what is no number."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

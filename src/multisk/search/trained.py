@@ -1,0 +1,112 @@
+"""A trained model as one file or folder names it: a run of the pipeline, or an imported checkpoint."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from multisk import params
+from multisk.errors import InputError
+from multisk.models import build_model
+from multisk.models.weights import load_weights
+from multisk.resumable import file_digest, read_json
+
+WIDTHS = {"text": "tokenizer.projection.t.fc.weight", "video": "tokenizer.projection.v.fc.weight"}
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model in evaluation mode and the widths of what it takes.
+
+    Attributes:
+        path: the weights.
+        digest: sha256 of the weights.
+        widths: width of the word vectors (`text`) and of the video features (`video`) in training.
+    """
+
+    model: nn.Module
+    path: Path
+    digest: str
+    widths: dict[str, int]
+
+    @classmethod
+    def open(cls, path: Path | str) -> Self:
+        """Open a run folder of pretraining or fine-tuning, its weights, or an imported checkpoint.
+
+        A run is built from its own record, whatever params.yaml says by now. Raises InputError for what is
+        missing, damaged or of another kind.
+        """
+        path = Path(path).resolve()
+        weights = path / "model.safetensors" if path.is_dir() else path.with_suffix(".safetensors")
+        if not path.exists() or not weights.is_file():
+            raise InputError(f"{path}: no trained model; name a run folder or an imported checkpoint")
+        if (weights.parent / "run.json").exists():
+            model, widths = _of_run(weights)
+        elif weights.with_suffix(".json").exists():
+            model, widths = _imported(weights)
+        else:
+            raise InputError(
+                f"{weights}: neither run.json nor a metafile beside it; import checkpoints with "
+                "multisk import-checkpoint"
+            )
+        return cls(model.eval(), weights, file_digest(weights), widths)
+
+    def check(self, text: int, video: int) -> None:
+        """Raise InputError unless word vectors and video features are as wide as in training."""
+        takes = self.widths
+        if takes["video"] != video:
+            raise InputError(
+                f"{self.path}: takes video features {takes['video']} wide, the extractors make {video}; "
+                "use the extractors and the settings (features of params.yaml) that it was trained with"
+            )
+        if takes["text"] != text:
+            raise InputError(
+                f"{self.path}: takes word vectors {takes['text']} wide, these have {text}; use the words "
+                "that it was trained with"
+            )
+
+
+def _of_run(weights: Path) -> tuple[nn.Module, dict[str, int]]:
+    record = weights.parent / "run.json"
+    try:
+        written = read_json(record)
+        settings = written["params"]
+        sizes = params.Model.model_validate(settings["model"])
+        method = params.Method.model_validate(settings[f"methods.{written['method']}"])
+    except (KeyError, TypeError, ValidationError):
+        raise InputError(
+            f"{record}: does not describe a trained model; name a run of pretraining or fine-tuning"
+        ) from None
+    widths = _widths(weights)
+    anchors = method.sspc.anchors.count if method.sspc else None
+    model = build_model(
+        method.model, sizes, text_dimension=widths["text"], video_dimension=widths["video"], anchors=anchors
+    )
+    load_weights(model, weights)
+    return model, widths
+
+
+def _imported(weights: Path) -> tuple[nn.Module, dict[str, int]]:
+    from multisk.models.avlnet import AVLnetModel
+    from multisk.published.checkpoints import load_imported
+
+    model: Any = load_imported(weights)
+    if isinstance(model, AVLnetModel):
+        return model, {
+            "text": model.text_pooling.fc.in_features,
+            "video": model.video_projection.fc.in_features,
+        }
+    return model, {"text": model.tokenizer.widths["t"], "video": model.tokenizer.widths["v"]}
+
+
+def _widths(weights: Path) -> dict[str, int]:
+    """Read what a model takes off its weights, without reading the weights themselves."""
+    try:
+        with safe_open(weights, framework="pt") as file:
+            return {name: file.get_slice(key).get_shape()[1] for name, key in WIDTHS.items()}
+    except (SafetensorError, OSError, IndexError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{weights}: damaged weights ({reason}); train again") from None

@@ -1,0 +1,240 @@
+"""An index of 1,000 clips made without videos, small media files, and a real browser."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+import wave
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.numpy import save_file
+from safetensors.torch import save_file as save_weights
+
+from multisk.corpora.manifest import Corpus, write_corpus
+from multisk.evaluation.embed import EmbeddedSet
+from multisk.models import build_model
+from multisk.params import Params, load_params
+from multisk.resumable import file_digest, write_json
+from multisk.search.index import Made, token_budget
+
+CLIPS, PER_VIDEO, SECONDS = 1000, 20, 8.0
+TEXT, VIDEO = 6, 10
+VOCABULARY = ["someone", "slices", "an", "onion", "Onion", "pan"]
+
+
+@pytest.fixture(scope="session")
+def settings(repository: Path) -> Params:
+    """The smoke profile with a model of a few thousand weights."""
+    params = load_params(repository / "profiles" / "smoke.yaml")
+    davenet = params.model.davenet.model_copy(update={"widths": (4,) * 7})
+    sizes = {"dimension": 8, "joint_dimension": 12, "heads": 2, "davenet": davenet}
+    return params.model_copy(update={"model": params.model.model_copy(update=sizes)})
+
+
+@pytest.fixture
+def run(tmp_path: Path, settings: Params) -> Path:
+    """A run folder as pretraining leaves it."""
+    torch.manual_seed(0)
+    sspc = settings.methods["sspc"].sspc
+    assert sspc is not None
+    widths = {"text_dimension": TEXT, "video_dimension": VIDEO}
+    model = build_model("per_modality", settings.model, anchors=sspc.anchors.count, **widths)
+    save_weights(model.state_dict(), _made(tmp_path / "run") / "model.safetensors")
+    plain = settings.model_dump(mode="json")
+    record = {"method": "sspc", "params": {"model": plain["model"], "methods.sspc": plain["methods"]["sspc"]}}
+    write_json(tmp_path / "run" / "run.json", record)
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> Path:
+    """A folder of word vectors."""
+    vectors = np.random.RandomState(0).randn(len(VOCABULARY), TEXT).astype(np.float32)
+    save_file({"vectors": vectors}, _made(tmp_path / "words") / "vectors.safetensors")
+    (tmp_path / "words" / "vocabulary.txt").write_text("\n".join(VOCABULARY) + "\n")
+    return tmp_path / "words"
+
+
+@pytest.fixture
+def index(tmp_path: Path, settings: Params, run: Path, words: Path) -> Path:
+    """An index of 1,000 clips with random embeddings, in two parts."""
+    corpus = _corpus(tmp_path / "index" / "corpus", tmp_path / "videos")
+    assert corpus.clips is not None
+    rows = np.random.RandomState(1).randn(CLIPS, settings.model.joint_dimension).astype(np.float32)
+    for part, chosen in enumerate((slice(0, 600), slice(600, CLIPS))):
+        clip_ids = corpus.clips["clip_id"].tolist()[chosen]
+        embedded = EmbeddedSet(clip_ids, [""] * len(clip_ids), {"v+a": rows[chosen]}, {}, {})
+        embedded.save(tmp_path / "index" / "embeddings" / f"part-{part:05d}")
+    made = Made(
+        videos=tmp_path / "videos",
+        model=run / "model.safetensors",
+        model_sha256=file_digest(run / "model.safetensors"),
+        extractors=tmp_path / "extractors",
+        words=words,
+        words_sha256=file_digest(words / "vectors.safetensors"),
+        features=settings.features,
+        clips=token_budget(settings),
+        batch_size=8,
+        seconds=SECONDS,
+        corpus_digest=corpus.digest,
+    )
+    write_json(tmp_path / "index" / "index.json", made.plain())
+    return tmp_path / "index"
+
+
+def _corpus(folder: Path, videos: Path) -> Corpus:
+    names = [f"day {number}/film {number}.mp4" for number in range(CLIPS // PER_VIDEO)]
+    table = pd.DataFrame({"video_id": names, "path": [str(videos / name) for name in names]})
+    rows = [
+        (f"{name}@{k * SECONDS:g}", name, k * SECONDS, (k + 1) * SECONDS, "test", [""])
+        for name in names
+        for k in range(PER_VIDEO)
+    ]
+    clips = pd.DataFrame(rows, columns=["clip_id", "video_id", "start", "end", "split", "captions"])
+    table = table.assign(split="test", seconds=PER_VIDEO * SECONDS)
+    return write_corpus(folder, name="own", role="captioned", description="", videos=table, clips=clips)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def write_sound() -> Callable[..., Path]:
+    """Write noise as a .wav file."""
+
+    def write(path: Path, seconds: float, seed: int = 0) -> Path:
+        samples = (3000 * np.random.RandomState(seed).randn(round(8000 * seconds))).astype("<i2")
+        with wave.open(str(path), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(8000)
+            file.writeframes(samples.tobytes())
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_film() -> Callable[..., Path]:
+    """Write a film without sound whose grey gets lighter with time."""
+
+    def write(path: Path, seconds: int, fps: int = 10) -> Path:
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("libx264", rate=fps)
+            stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+            for number in range(seconds * fps):
+                level = 40 + 180 * number // (seconds * fps)
+                frame = av.VideoFrame.from_ndarray(np.full((120, 160, 3), level, np.uint8), "rgb24")
+                frame.pts, frame.time_base = number, Fraction(1, fps)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+        return path
+
+    return write
+
+
+@dataclass
+class Browser:
+    """Chromium, driven over its debugging pipe: JSON messages that end in a zero byte."""
+
+    commands: Any
+    answers: Any
+    session: str = ""
+    number: int = 0
+
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        """Send a command and wait for its result."""
+        self.number += 1
+        message = {"id": self.number, "method": method, "params": params}
+        if self.session:
+            message["sessionId"] = self.session
+        self.commands.write(json.dumps(message).encode() + b"\0")
+        self.commands.flush()
+        while (answer := self._read()).get("id") != self.number:
+            pass
+        assert "error" not in answer, answer
+        return answer["result"]
+
+    def open(self, page: Path) -> None:
+        """Open a page in a tab and wait until it is there."""
+        if not self.session:
+            target = self.call("Target.createTarget", url="about:blank")["targetId"]
+            self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self.call("Page.navigate", url=page.resolve().as_uri())
+        self.wait("document.readyState == 'complete' && location.protocol == 'file:'")
+
+    def run(self, script: str) -> Any:
+        """Evaluate JavaScript and return its value."""
+        result = self.call("Runtime.evaluate", expression=script, returnByValue=True)
+        assert "exceptionDetails" not in result, result
+        return result["result"].get("value")
+
+    def wait(self, condition: str, seconds: float = 20) -> None:
+        """Wait until a JavaScript expression is true."""
+        end = time.monotonic() + seconds
+        while not self.run(f"Boolean({condition})"):
+            assert time.monotonic() < end, f"never: {condition}"
+            time.sleep(0.05)
+
+    def click(self, selector: str) -> None:
+        """Press and release the mouse in the middle of an element."""
+        box = f"document.querySelector({json.dumps(selector)}).getBoundingClientRect()"
+        self.run(f"document.querySelector({json.dumps(selector)}).scrollIntoView()")
+        x, y = self.run(f"[{box}.x + {box}.width / 2, {box}.y + {box}.height / 2]")
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def press(self, key: str) -> None:
+        """Press and release a key."""
+        code = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowRight": 39}[key]
+        named: dict[str, Any] = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        text = {"text": "\r"} if key == "Enter" else {}
+        self.call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", **named, **text)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **named)
+
+    def _read(self) -> dict[str, Any]:
+        message = bytearray()
+        while (byte := self.answers.read(1)) != b"\0":
+            assert byte, "the browser has ended"
+            message += byte
+        return json.loads(message)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Debian's chromium without a window; tests that need it are skipped where there is none."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("chromium is not installed")
+    to_browser, to_us = os.pipe(), os.pipe()
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--mute-audio"]
+    flags += ["--no-first-run", "--disable-background-networking", "--remote-debugging-pipe"]
+    flags += ["--window-size=1000,800", f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"]
+    # The browser reads commands from descriptor 3 and writes answers to 4.
+    redirected = f'exec "$@" 3<&{to_browser[0]} 4>&{to_us[1]}'
+    process = subprocess.Popen(
+        ["bash", "-c", redirected, "bash", program, *flags],
+        pass_fds=(to_browser[0], to_us[1]),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(to_browser[0])
+    os.close(to_us[1])
+    with os.fdopen(to_browser[1], "wb") as commands, os.fdopen(to_us[0], "rb") as answers:
+        browser = Browser(commands, answers)
+        yield browser
+        browser.session = ""
+        browser.call("Browser.close")
+    process.wait(timeout=20)
