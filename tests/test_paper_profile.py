@@ -34,7 +34,5 @@ def test_the_model_has_the_released_shapes(paper, repository, method, recorded):
 def test_a_mistake_among_the_corpora_is_named_without_the_kind(repository, tmp_path):
     text = (repository / "profiles" / "miniature.yaml").read_text()
     (tmp_path / "params.yaml").write_text(text.replace("lead_seconds:", "lead_second:"))
-    with pytest.raises(
-        InputError, match=r"corpora\.howto\.lead_second: unknown key, did you mean"
-    ):
+    with pytest.raises(InputError, match=r"corpora\.howto\.lead_second: unknown key, did you mean"):
         load_params(tmp_path / "params.yaml")
