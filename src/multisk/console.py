@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from multisk.errors import InputError
+from multisk.errors import InputError, one_line
 
 
 def run(command: typer.Typer | Callable[..., None]) -> NoReturn:
@@ -54,7 +54,7 @@ def answering(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return function(*arguments, **options)
         except InputError as error:
-            _stop(f"error: {' '.join(str(error).split())}", 2)
+            _stop(f"error: {one_line(error)}", 2)
         except KeyboardInterrupt:
             _stop("stopped; the same command goes on where this one was", 130)
         except OSError as error:

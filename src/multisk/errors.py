@@ -6,3 +6,8 @@ class InputError(ValueError):
 
     Commands print the message alone and exit with code 2.
     """
+
+
+def one_line(error: object) -> str:
+    """Return what an error says, on one line."""
+    return " ".join(str(error).split())

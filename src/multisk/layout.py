@@ -42,9 +42,9 @@ class Layout:
         folder = self.runs / "finetune" / method
         return _seeded(folder / benchmark, seed) if benchmark else folder
 
-    def evaluated(self, method: str, seed: int | None = None) -> Path:
-        """All evaluations of a method, or those of one seed."""
-        return _seeded(self.runs / "evaluate" / method, seed)
+    def evaluated(self, method: str) -> Path:
+        """All evaluations of a method."""
+        return self.runs / "evaluate" / method
 
     @property
     def reports(self) -> Path:

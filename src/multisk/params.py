@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from multisk.errors import InputError
+from multisk.errors import InputError, one_line
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -388,7 +388,7 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; copy one from profiles/ (multisk use NAME)") from None
     except (OSError, UnicodeDecodeError, YAMLError) as error:
-        raise InputError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from None
+        raise InputError(f"{path}: cannot be read as YAML: {one_line(error)}") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected sections with settings, found {type(content).__name__}")
     try:

@@ -18,7 +18,7 @@ from typing import IO, Any, NamedTuple
 
 from tqdm import tqdm
 
-from multisk.errors import InputError
+from multisk.errors import InputError, one_line
 
 BLOCK = 2**20
 UNIX_TYPE, UNIX_FILE, UNIX_FOLDER = 0o170000, 0o100000, 0o040000
@@ -140,8 +140,4 @@ def _named(archive: Path) -> Iterator[None]:
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
         raise InputError(f"{error.filename}: {error.strerror}; name a tar or zip archive") from None
     except damage as error:
-        raise InputError(f"{archive}: damaged or no archive ({_line(error)}); obtain it again") from None
-
-
-def _line(error: Any) -> str:
-    return " ".join(str(error).split())
+        raise InputError(f"{archive}: damaged or no archive ({one_line(error)}); obtain it again") from None

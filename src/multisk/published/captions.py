@@ -15,7 +15,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from multisk.corpora.manifest import CAPTION_COLUMNS, write_text
-from multisk.errors import InputError
+from multisk.errors import InputError, one_line
 from multisk.published.findings import Findings
 from multisk.published.tables import as_number, read_csv
 from multisk.published.unpickle import load_plain
@@ -133,7 +133,7 @@ def stream_object(path: Path) -> Iterator[tuple[str, Any]]:
         with path.open(encoding="utf-8") as file:
             yield from _Entries(file)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: no complete JSON object ({' '.join(str(error).split())})") from None
+        raise InputError(f"{path}: no complete JSON object ({one_line(error)})") from None
 
 
 class _Entries:

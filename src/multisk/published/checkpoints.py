@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from multisk.errors import InputError
+from multisk.errors import InputError, one_line
 from multisk.models.release import StateDict, from_release
 from multisk.models.release_config import ReleasedModel, model_from_release_config
 from multisk.models.weights import load_weights
@@ -133,7 +133,7 @@ def davenet_sizes(weights: Mapping[str, Tensor]) -> dict[str, Any] | None:
 
 
 def _what_is_wrong(error: Exception) -> str:
-    text = " ".join(str(error).split())
+    text = one_line(error)
     if foreign := FOREIGN.search(text):
         return (
             f"holds {foreign[1]}, which is not plain data, and is not opened; "
@@ -183,7 +183,7 @@ def _match(
     except InputError as error:
         raise InputError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
     except (TypeError, ValueError, KeyError, AttributeError, IndexError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:120]
+        reason = one_line(error)[:120]
         raise InputError(f"{path}: arch: describes no model ({reason}); give its own config") from None
 
 

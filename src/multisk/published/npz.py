@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from multisk.errors import InputError
+from multisk.errors import InputError, one_line
 
 LOCAL_HEADER = struct.Struct("<4s22xHH")  # of a zip member: signature, ..., lengths of name and extra
 SIGNATURE = b"PK\x03\x04"
@@ -58,7 +58,7 @@ class NpzArray:
         try:
             return np.memmap(self.path, self.dtype, "r", self.offset, self.shape, order)
         except (OSError, ValueError) as error:
-            raise InputError(f"{self.path}: {self.key}: {' '.join(str(error).split())}") from None
+            raise InputError(f"{self.path}: {self.key}: {one_line(error)}") from None
 
     def read(self) -> np.ndarray:
         """Return the array read whole; raise InputError when its checksum does not match."""
@@ -103,5 +103,5 @@ def _named(path: Path, key: str) -> Iterator[None]:
         ValueError,
         RuntimeError,
     ) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error) or type(error).__name__
         raise InputError(f"{path}: {key}: empty, cut off or no .npz ({reason}); obtain it again") from None

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from multisk.errors import InputError
+from multisk.errors import InputError, one_line
 
 
 def read_csv(path: Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
@@ -15,7 +15,7 @@ def read_csv(path: Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as csv: {_line(error)}") from None
+        raise InputError(f"{path}: cannot be read as csv: {one_line(error)}") from None
     for column in columns:
         if column not in table:
             raise InputError(f"{path}: {column}: no such column; expected {', '.join(columns)}")
@@ -27,7 +27,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: cannot be read as JSON: {_line(error)}") from None
+        raise InputError(f"{path}: cannot be read as JSON: {one_line(error)}") from None
 
 
 def as_number(value: Any) -> float:
@@ -36,7 +36,3 @@ def as_number(value: Any) -> float:
         return float(value)
     except (TypeError, ValueError, OverflowError):
         return math.nan
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from multisk import params
-from multisk.errors import InputError
+from multisk.errors import InputError, one_line
 from multisk.models import build_model
 from multisk.models.weights import load_weights
 from multisk.resumable import file_digest, read_json
@@ -108,5 +108,5 @@ def _widths(weights: Path) -> dict[str, int]:
         with safe_open(weights, framework="pt") as file:
             return {name: file.get_slice(key).get_shape()[1] for name, key in WIDTHS.items()}
     except (SafetensorError, OSError, IndexError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise InputError(f"{weights}: damaged weights ({reason}); train again") from None
