@@ -73,6 +73,8 @@ class Miniature(Section):
     """The three small corpora that the project renders itself."""
 
     kind: Literal["miniature"]
+    rendered: Annotated[tuple[Literal["howto", "youcook2", "msrvtt"], ...], Field(min_length=1)]
+    calibrating: tuple[Literal["howto"]]  # the one whose frames the random networks are calibrated on
     seed: Natural
     width: Annotated[int, Field(ge=32, multiple_of=2)]
     height: Annotated[int, Field(ge=32, multiple_of=2)]
@@ -84,9 +86,14 @@ class Miniature(Section):
 
 
 class Published(Section):
-    """Corpora that were published: data/corpora has their manifests, data/features their features."""
+    """Corpora that were published: `multisk import` or `multisk videos` and `multisk extract` make them.
+
+    dvc.yaml goes over the lists: with nothing to render, the pipeline begins with words and pretraining.
+    """
 
     kind: Literal["published"]
+    rendered: tuple[()]
+    calibrating: tuple[()]
 
 
 # --- features ----------------------------------------------------------------------------------
@@ -118,7 +125,7 @@ class Motion(Section):
 
 
 class Words(Section):
-    """Word vectors: skip-gram trained on the transcripts, or a word2vec file."""
+    """Word vectors: skip-gram trained on the transcripts, or a published file (word2vec, GloVe)."""
 
     source: str  # "skipgram" or a path
     dimension: Count

@@ -1,6 +1,5 @@
-"""Word vectors: the same on every machine, cased as written, read from both layouts of word2vec files."""
+"""Word vectors: the same on every machine, cased as written."""
 
-import gzip
 import os
 import shutil
 import subprocess
@@ -91,33 +90,10 @@ train_words([Corpus.open(sys.argv[1])], settings, sys.argv[2])
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
 
 
-@pytest.mark.parametrize("name", ["google_news_30.bin.gz", "google_news_30.txt"])
-def test_reads_word2vec_files(tmp_path: Path, realdata: Path, name: str) -> None:
-    source = realdata / "wordvec" / name
-    train_words([], words(source=str(source), dimension=300), tmp_path)
-    vectors = WordVectors.open(tmp_path)
-    lines = (realdata / "wordvec" / "google_news_30.txt").read_text(encoding="utf-8").splitlines()
-    table = {line.split(" ")[0]: line.split(" ")[1:301] for line in lines if len(line.split(" ")) > 10}
-    assert set(vectors.vocabulary) == set(table)
-    for word in vectors.tokens(" ".join(table)):
-        expected = np.array(table[word], np.float32)
-        np.testing.assert_allclose(vectors.encode(word, 1)[0][0], expected, rtol=1e-4, atol=1e-6)
-
-
-def test_names_what_is_wrong(tmp_path: Path, realdata: Path) -> None:
+def test_words_said_too_rarely_are_named(tmp_path: Path) -> None:
     corpus = narrated(tmp_path / "c", {"v": "cut the onion"})
     with pytest.raises(InputError, match=r"features\.words\.min_count: no word is said 2 times"):
         train_words([corpus], words(min_count=2), tmp_path / "words")
-    with pytest.raises(InputError, match=r"features\.words\.source: none\.txt: no such file"):
-        train_words([corpus], words(source="none.txt"), tmp_path / "words")
-    cut = tmp_path / "cut.bin"
-    cut.write_bytes(gzip.decompress((realdata / "wordvec" / "google_news_30.bin.gz").read_bytes())[:3000])
-    for path in (cut, tmp_path / "c" / "corpus.json"):
-        with pytest.raises(InputError, match=rf"features\.words\.source: .*{path.name}"):
-            train_words([corpus], words(source=str(path), dimension=300), tmp_path / "words")
-    source = str(realdata / "wordvec" / "google_news_30.txt")
-    with pytest.raises(InputError, match=r"features\.words\.dimension: .* has 300, found 8"):
-        train_words([corpus], words(source=source), tmp_path / "words")
 
 
 def test_names_damaged_folders(tmp_path: Path) -> None:

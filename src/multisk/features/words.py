@@ -1,4 +1,4 @@
-"""Word vectors: skip-gram trained on transcripts, or read from a word2vec file.
+"""Word vectors: how they are looked up, and skip-gram trained on transcripts.
 
 data/words/vectors.safetensors    tensor `vectors` f32 [V, D]
 vocabulary.txt         V lines, one word each
@@ -8,7 +8,7 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -77,16 +77,12 @@ class WordVectors:
 
 
 def train_words(corpora: Iterable[Corpus], settings: Words, out: Path | str) -> None:
-    """Write word vectors to the folder `out`.
+    """Learn the words that are said in the training videos of the narrated `corpora`; write them to `out`.
 
-    `source: skipgram` trains on what is said in the training videos of the narrated `corpora` (the same words
-    give the same vectors, on any machine); any other source is the path of a word2vec file, text or binary.
-    Raises InputError when there are no words to learn, or the file cannot be read or has another dimension.
+    The same words give the same vectors, on any machine. Raises InputError when there are none to learn.
+    Vectors that were published are read by `multisk.published.wordvectors`.
     """
-    if settings.source == "skipgram":
-        vocabulary, vectors = _skipgram(list(_sentences(corpora)), settings)
-    else:
-        vocabulary, vectors = _read_word2vec(Path(settings.source), settings)
+    vocabulary, vectors = _skipgram(list(_sentences(corpora)), settings)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     (out / "vocabulary.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
@@ -127,20 +123,3 @@ def _skipgram(sentences: list[list[str]], settings: Words) -> tuple[list[str], n
 
 def _stable_hash(word: str) -> int:
     return zlib.crc32(word.encode())
-
-
-def _read_word2vec(path: Path, settings: Words) -> tuple[list[str], np.ndarray]:
-    from gensim.models import KeyedVectors
-
-    key = "params.yaml: features.words"
-    try:
-        vectors: Any = KeyedVectors.load_word2vec_format(str(path), binary=".bin" in path.suffixes)
-    except FileNotFoundError:
-        raise InputError(f"{key}.source: {path}: no such file; name a word2vec file or skipgram") from None
-    except (OSError, EOFError, ValueError) as error:
-        raise InputError(
-            f"{key}.source: {path}: no word2vec file ({error}); binary ones end in .bin"
-        ) from None
-    if vectors.vector_size != settings.dimension:
-        raise InputError(f"{key}.dimension: {path} has {vectors.vector_size}, found {settings.dimension}")
-    return list(vectors.index_to_key), vectors.vectors

@@ -29,7 +29,7 @@ from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
 from multisk.features.words import TOKEN
 from multisk.params import Words
-from multisk.resumable import digest, read_json, write_json
+from multisk.resumable import digest, file_digest, read_json, write_json
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +96,12 @@ def import_words(
     write_json(out / "words.json", {"identity": identity, "source": source.name, **counts})
     log.info("%s: %s", source, report)
     return report
+
+
+def source_digest(source: Path) -> str:
+    """Return the sha256 of a file with word vectors; raise InputError when there is none."""
+    _identity(source)
+    return file_digest(source)
 
 
 def used_words(corpora: Iterable[Corpus]) -> Counter[str]:
