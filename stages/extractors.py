@@ -13,10 +13,10 @@ from multisk.pipeline.records import recorded
 CODE = ("features",)
 
 
-def main() -> None:
-    """Write data/extractors."""
+def main(calibrating: str) -> None:
+    """Write data/extractors; random networks are calibrated on frames of a corpus."""
     params, layout = load_params(), Layout()
-    corpus = Corpus.open(layout.corpus(params.clips.pretrain.corpus))
+    corpus = Corpus.open(layout.corpus(calibrating))
     settings = sections(params, "features.appearance", "features.motion")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with recorded(params, layout, "extractors", settings, corpus.digest, layout.extractors, *CODE) as folder:

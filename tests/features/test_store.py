@@ -120,6 +120,29 @@ def test_other_fingerprint_starts_anew(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_the_index_changes_with_what_is_in_the_shards(tmp_path: Path) -> None:
+    made = {}
+    for name, value in {"one": 1.0, "other": 2.0, "one again": 1.0}.items():
+        with StoreWriter(tmp_path / name, shard_megabytes=1e-3, fingerprint="same") as writer:
+            for video in "abc":
+                writer.add(video, 1.0, {"motion": Stream(features(4) * value, 1.5)})
+                writer.flush()
+        made[name] = (tmp_path / name / "index.parquet").read_bytes()
+    assert made["one"] == made["one again"]
+    assert made["one"] != made["other"]
+
+
+def test_the_index_does_not_tell_of_interruptions(tmp_path: Path) -> None:
+    for folder, sessions in {"whole": [["a", "b"]], "parts": [["a"], ["b"]]}.items():
+        for videos in sessions:
+            with StoreWriter(tmp_path / folder) as writer:
+                for video in videos:
+                    writer.add(video, 1.0, {"motion": Stream(features(4), 1.5)})
+                    writer.flush()
+    whole, parts = ((tmp_path / folder / "index.parquet").read_bytes() for folder in ("whole", "parts"))
+    assert whole == parts
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e6])
 def test_refuses_what_is_not_finite(tmp_path: Path, value: float) -> None:
     array = features(4)

@@ -78,7 +78,7 @@ def settings() -> dict[str, Any]:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny world with corpora, words, extractors and features; not to be written to."""
     steps = [("corpora", name) for name in ("howto", "youcook2", "msrvtt")]
-    steps += [("words",), ("extractors",)]
+    steps += [("words",), ("extractors", "mini-howto")]
     steps += [("features", f"mini-{name}") for name in ("howto", "youcook2", "msrvtt")]
     return shared_world(tmp_path_factory, "made", None, steps)
 

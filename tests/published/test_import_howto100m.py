@@ -91,6 +91,27 @@ def test_in_place_and_packed_read_the_same(tmp_path: Path, howto_files: Files, c
     assert not list((tmp_path / "a" / "data" / "features").glob("*.safetensors"))
 
 
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_replaced_file_of_the_same_shape_is_noticed(
+    tmp_path: Path, howto_files: Files, captions: Path, in_place: bool
+) -> None:
+    run_import(tmp_path, howto_files, captions, in_place=in_place)
+    index = tmp_path / "data" / "features" / "index.parquet"
+    before = index.read_bytes()
+    run_import(tmp_path, howto_files, captions, in_place=in_place)
+    assert index.read_bytes() == before
+    file = next(howto_files[1].appearance.rglob("*_2d.npz"))
+    with np.load(file) as content:
+        changed = content["features"] + 1
+    np.savez(file, features=changed)
+    store = run_import(tmp_path, howto_files, captions, in_place=in_place).store
+    assert index.read_bytes() != before
+    video = file.name.removesuffix("_2d.npz")
+    np.testing.assert_array_equal(
+        store.read(video, "appearance"), changed.astype(np.float16).astype(np.float32)
+    )
+
+
 def test_workers_get_a_working_copy(tmp_path: Path, howto_files: Files, captions: Path) -> None:
     store = run_import(tmp_path, howto_files, captions).store
     expected = store.read("aaVID0", "motion")

@@ -5,10 +5,12 @@
 
 A shard holds one half-precision tensor `features` [N, D], time first; videos follow each other.
 The index is the commit point: it is replaced atomically after the shards that it names, so what a
-killed writer left behind besides is overwritten by the next one.
+killed writer left behind besides is overwritten by the next one. Its metadata hold a digest of what is in
+the shards: whoever depends on features depends on the index, and need not read terabytes to see a change.
 """
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -140,6 +142,7 @@ class StoreWriter:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._limit = shard_megabytes * 2**20
         self._fingerprint = fingerprint
+        self._content = ""
         self._rows: list[dict[str, Any]] = self._resume()
         self._done = {row["video_id"] for row in self._rows}
         self._pending: dict[str, list[np.ndarray]] = {}
@@ -176,8 +179,10 @@ class StoreWriter:
         """Write what was added since the last flush: first the shards, then the index that names them."""
         for stream, halves in self._pending.items():
             if any(len(half) for half in halves):
-                _save_shard(self.folder / _name(stream, self._part), np.concatenate(halves))
-        _write_index(self.folder / "index.parquet", self._rows, self._fingerprint)
+                path = self.folder / _name(stream, self._part)
+                self._content = _save_shard(path, np.concatenate(halves), self._content)
+        metadata = {"fingerprint": self._fingerprint, "content": self._content}
+        write_index(self.folder, self._rows, metadata)
         self._pending = {}
         self._part += 1
 
@@ -191,8 +196,9 @@ class StoreWriter:
     def _resume(self) -> list[dict[str, Any]]:
         index = self.folder / "index.parquet"
         if index.is_file():
-            table, fingerprint = _read_index(index)
-            if fingerprint == self._fingerprint:
+            table, metadata = _read_index(index)
+            if metadata["fingerprint"] == self._fingerprint:
+                self._content = metadata["content"]
                 return [
                     dict(zip(COLUMNS, row, strict=True))
                     for row in table[list(COLUMNS)].itertuples(index=False)
@@ -227,10 +233,15 @@ def _half(video_id: str, name: str, stream: Stream) -> np.ndarray:
     return half
 
 
-def _save_shard(path: Path, features: np.ndarray) -> None:
+def _save_shard(path: Path, features: np.ndarray, before: str) -> str:
+    """Write a shard; return the digest of it and of those `before`."""
+    content = save({"features": features})
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(save({"features": features}))
+    temporary.write_bytes(content)
     temporary.replace(path)
+    digest = hashlib.sha256(before.encode())
+    digest.update(content)
+    return digest.hexdigest()
 
 
 def _open_shard(path: Path) -> Any:
@@ -242,17 +253,18 @@ def _open_shard(path: Path) -> Any:
         raise InputError(f"{path}: damaged shard ({' '.join(str(error).split())}); {REMEDY}") from None
 
 
-def _write_index(path: Path, rows: list[dict[str, Any]], fingerprint: str) -> None:
+def write_index(folder: Path, rows: Sequence[Any], metadata: Mapping[str, str]) -> None:
+    """Replace the index by these rows, as COLUMNS names them."""
     table = pa.Table.from_pandas(pd.DataFrame(rows, columns=list(COLUMNS)), preserve_index=False)
-    metadata = {**(table.schema.metadata or {}), b"fingerprint": fingerprint.encode()}
-    temporary = path.with_name(path.name + ".tmp")
-    pq.write_table(table.replace_schema_metadata(metadata), temporary)
-    temporary.replace(path)
+    texts = {**(table.schema.metadata or {}), **metadata}
+    temporary = folder / "index.parquet.tmp"
+    pq.write_table(table.replace_schema_metadata(texts), temporary)
+    temporary.replace(folder / "index.parquet")
 
 
-def _read_index(path: Path) -> tuple[pd.DataFrame, str]:
+def _read_index(path: Path) -> tuple[pd.DataFrame, dict[str, str]]:
     if not path.is_file():
-        raise InputError(f"{path}: no feature index; run the extract stage for this corpus first")
+        raise InputError(f"{path}: no feature index; extract or import the features of this corpus first")
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -261,4 +273,7 @@ def _read_index(path: Path) -> tuple[pd.DataFrame, str]:
     missing = [column for column in COLUMNS if column not in table.column_names]
     if missing:
         raise InputError(f"{path}: index lacks column {missing[0]!r}; {REMEDY}")
-    return table.to_pandas(), (table.schema.metadata or {}).get(b"fingerprint", b"").decode()
+    written = table.schema.metadata or {}
+    return table.to_pandas(), {
+        name: written.get(name.encode(), b"").decode() for name in ("fingerprint", "content")
+    }

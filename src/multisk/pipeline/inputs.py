@@ -73,5 +73,5 @@ def _same_videos(corpus: Corpus, store: FeatureStore, folder: Path) -> None:
     if unknown:
         raise InputError(
             f"{folder}: features of {len(unknown)} videos that {corpus.name} lacks, such as "
-            f"{min(unknown)!r}; run dvc repro features@{corpus.name}"
+            f"{min(unknown)!r}; extract or import the features again"
         )

@@ -61,12 +61,17 @@ def read_listing(path: Path, findings: Findings) -> dict[str, str]:
 
 
 class Found(NamedTuple):
-    """A file of a video, or what is wrong with it; `length` counts features, `dimension` is their width."""
+    """A file of a video, or what is wrong with it.
+
+    length, dimension: how many features and how wide
+    changed: when the file last was, in ns: a file that was replaced by one of the same shape is another
+    """
 
     file: str = ""
     length: int = 0
     dimension: int = 0
     reason: str = ""
+    changed: int = 0
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,7 @@ class HowtoTree:
                 str(file), reason=f"{file}: {KEYS[stream]}: shape {shape} is not that of {stream} features"
             )
         length, dimension = shape[::-1] if stream == "logmel" else shape
-        return Found(str(file), length, dimension)
+        return Found(str(file), length, dimension, changed=file.stat().st_mtime_ns)
 
 
 Scan = dict[str, dict[str, Found]]

@@ -132,6 +132,7 @@ def import_howto100m(
     log = features_out.parent / f".{features_out.name}.scan.jsonl"
     found = scan(tree, paths, log, check_values)
     dimensions = dimensions_of(found)
+    files = {video_id: str(streams) for video_id, streams in found.items()}
     corpus = write_corpus(
         corpus_out,
         name=name,
@@ -141,15 +142,16 @@ def import_howto100m(
         captions=said,
         source={"listing": file_digest(listing), "tree": digest(str(tree)), "listed": len(paths)},
     )
+    fingerprint = digest([corpus.digest, files])
     if in_place:
-        store: FeatureStore = write_tree_index(features_out, found, dimensions, corpus.digest)
+        store: FeatureStore = write_tree_index(features_out, found, dimensions, fingerprint)
     else:
         forget_tree(features_out)
         store = pack(
             found,
             lambda video_id: read_streams(found[video_id], dimensions),
             features_out,
-            fingerprint=digest([corpus.digest, {key: str(streams) for key, streams in found.items()}]),
+            fingerprint=fingerprint,
             shard_megabytes=shard_megabytes,
         )
     log.unlink()

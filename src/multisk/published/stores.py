@@ -8,12 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from multisk.errors import InputError
-from multisk.features.store import COLUMNS, FeatureStore
+from multisk.features.store import FeatureStore, write_index
 from multisk.published.howto100m import KEYS, Scan, described
 from multisk.published.npz import NpzArray
 from multisk.published.streams import RATES, seconds_of
@@ -76,12 +73,8 @@ def write_tree_index(folder: Path, scanned: Scan, dimensions: dict[str, int], fi
     ]
     folder.mkdir(parents=True, exist_ok=True)
     forget_tree(folder)
-    table = pa.Table.from_pandas(pd.DataFrame(rows, columns=list(COLUMNS)), preserve_index=False)
-    metadata = {**(table.schema.metadata or {}), b"fingerprint": fingerprint.encode()}
-    temporary = folder / "index.parquet.tmp"
-    pq.write_table(table.replace_schema_metadata(metadata), temporary)
     write_json(folder / MARK, {"in_place": True, "videos": len(scanned)})
-    temporary.replace(folder / "index.parquet")
+    write_index(folder, rows, {"fingerprint": fingerprint})
     return TreeStore.open(folder)
 
 
