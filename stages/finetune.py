@@ -9,6 +9,7 @@ from multisk.pipeline.finetune import finetune
 from multisk.pipeline.inputs import Inputs, sections
 from multisk.pipeline.methods import TRAINING_CODE
 from multisk.resumable import code_digest, file_digest, resumable
+from multisk.side_by_side import side_by_side
 
 
 def main(method: str) -> None:
@@ -24,9 +25,12 @@ def main(method: str) -> None:
         **sections(params, "clips", "model", f"methods.{method}", "finetune"),
     }
     with resumable(layout.finetuned(method), identity) as folder:
-        for name, opened in inputs.items():
-            for seed, weights in starts.items():
-                finetune(params, method, name, seed, weights, opened, folder / name / f"seed-{seed}")
+        jobs = [
+            (params, method, name, seed, weights, opened, folder / name / f"seed-{seed}")
+            for name, opened in inputs.items()
+            for seed, weights in starts.items()
+        ]
+        side_by_side(finetune, jobs, params.processes)
 
 
 if __name__ == "__main__":

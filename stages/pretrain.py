@@ -7,6 +7,7 @@ from multisk.pipeline.inputs import Inputs
 from multisk.pipeline.methods import TRAINING_CODE
 from multisk.pipeline.pretrain import pretrain, pretraining_settings
 from multisk.resumable import code_digest, resumable
+from multisk.side_by_side import side_by_side
 
 
 def main(method: str) -> None:
@@ -16,8 +17,9 @@ def main(method: str) -> None:
     inputs = Inputs.open(layout, params.clips.pretrain.corpus)
     identity = {"dataset": inputs.digest, "code": code_digest(*TRAINING_CODE), **settings}
     with resumable(layout.pretrained(method), identity) as folder:
-        for seed in params.pretrain.seeds:
-            pretrain(params, method, seed, inputs, folder / f"seed-{seed}")
+        seeds = params.pretrain.seeds
+        jobs = [(params, method, seed, inputs, folder / f"seed-{seed}") for seed in seeds]
+        side_by_side(pretrain, jobs, params.processes)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The typed schema of params.yaml, and its only reader.
 
 Every setting of a run stands in params.yaml: nothing here has a default, unknown keys are refused,
-and the sections follow the stages of dvc.yaml.
+and the sections follow the stages of dvc.yaml. The one exception are the methods: a method says only what
+it has, so that what the others are made of may be left out of its entry; left out, it has no effect.
 """
 
 from pathlib import Path
@@ -241,18 +242,27 @@ class Contrastive(Section):
 
 
 class Sinkhorn(Section):
-    """Multi-SK."""
+    """Multi-SK; with a single slot plain Sinkhorn-Knopp, one anchor a sample."""
 
-    fraction: Fraction  # rho: assignments per sample, as a share of the anchors
+    fraction: Fraction | None = None  # rho: assignments per sample, as a share of the anchors; single: none
     epsilon: Positive
     iterations: Count
-    slots: Literal["constant", "ramp"]
+    slots: Literal["constant", "ramp", "single"]
+
+    @model_validator(mode="after")
+    def _fraction_fits_slots(self) -> Self:
+        if self.slots == "single" and self.fraction is not None:
+            raise ValueError("slots: single assigns one anchor a sample; leave fraction out or write null")
+        if self.slots != "single" and self.fraction is None:
+            raise ValueError(f"slots: {self.slots} needs fraction (paper: 0.5)")
+        return self
 
 
 class Anchors(Section):
-    """Learned vectors that describe each modality's structure."""
+    """Vectors that describe each modality's structure."""
 
     count: Annotated[int, Field(ge=2)]
+    learned: bool = True  # false: they stay the random vectors that they begin as
 
 
 class ModalityWeights(Section):
@@ -275,7 +285,7 @@ class Sspc(Section):
     """Semantic-Structure-Preserving Consistency."""
 
     anchors: Anchors
-    queue: Count
+    queue: Natural  # features of earlier batches; 0: Multi-SK sees the batch alone
     temperature: Positive
     beta: Weight
     input_to_joint: TermWeights
@@ -285,7 +295,7 @@ class Sspc(Section):
     @model_validator(mode="after")
     def _some_but_not_all_anchors_are_assigned(self) -> Self:
         count, fraction = self.anchors.count, self.sinkhorn.fraction
-        if not 0 < int(count * fraction) < count:
+        if fraction is not None and not 0 < int(count * fraction) < count:
             raise ValueError(
                 f"sinkhorn.fraction ({fraction}) of anchors.count ({count}) makes {int(count * fraction)} "
                 f"assignments per sample; 1 to {count - 1} are possible"
@@ -293,12 +303,42 @@ class Sspc(Section):
         return self
 
 
+class Clustering(Section):
+    """Joint clustering of the modalities' mean embedding by k-means (MCN)."""
+
+    weight: Weight
+    centroids: Annotated[int, Field(ge=2)]
+    queue: Count  # mean embeddings of earlier batches that k-means sees beside the batch
+    iterations: Count  # of k-means at each training step, from the centroids of the step before
+    temperature: Positive
+
+    @model_validator(mode="after")
+    def _queue_holds_centroids(self) -> Self:
+        if self.queue < self.centroids:
+            raise ValueError(f"queue ({self.queue}) must hold as many samples as centroids ({self.centroids})")
+        return self
+
+
+class Reconstruction(Section):
+    """Each modality's input feature from its joint embedding (MCN)."""
+
+    weight: Weight
+
+
 class Method(Section):
-    """A comparison's entry: which model, which losses."""
+    """A comparison's entry: which model, which losses; losses that are left out are not there."""
 
     model: Literal["per_modality", "eao"]
     contrastive: Contrastive
-    sspc: Sspc | None
+    sspc: Sspc | None = None
+    clustering: Clustering | None = None
+    reconstruction: Reconstruction | None = None
+
+    @model_validator(mode="after")
+    def _losses_fit_model(self) -> Self:
+        if self.sspc and self.model != "per_modality":
+            raise ValueError(f"sspc needs a model with anchors, {self.model} has none; set model: per_modality")
+        return self
 
 
 # --- training and evaluation -------------------------------------------------------------------
@@ -358,6 +398,7 @@ class Params(Section):
     """params.yaml as a whole."""
 
     profile: str
+    processes: Count  # seeds that are trained at once on a CPU, each with its share of the cores
     corpora: Annotated[Miniature | Published, Field(discriminator="kind")]
     features: Features
     clips: Clips
