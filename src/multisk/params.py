@@ -6,7 +6,7 @@ it has, so that what the others are made of may be left out of its entry; left o
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -153,6 +153,8 @@ class PretrainClips(Section):
     """How training clips are cut from narrated videos (paper: inputs)."""
 
     corpus: str
+    share: Annotated[float, Field(gt=0, le=1)]  # of the training videos; a larger one contains a smaller one
+    misaligned: Fraction  # share of the narrated clips that get the words of another video
     clips_per_video: Count
     seconds: Positive
     video_tokens: Count
@@ -315,7 +317,9 @@ class Clustering(Section):
     @model_validator(mode="after")
     def _queue_holds_centroids(self) -> Self:
         if self.queue < self.centroids:
-            raise ValueError(f"queue ({self.queue}) must hold as many samples as centroids ({self.centroids})")
+            raise ValueError(
+                f"queue ({self.queue}) must hold as many samples as centroids ({self.centroids})"
+            )
         return self
 
 
@@ -337,7 +341,9 @@ class Method(Section):
     @model_validator(mode="after")
     def _losses_fit_model(self) -> Self:
         if self.sspc and self.model != "per_modality":
-            raise ValueError(f"sspc needs a model with anchors, {self.model} has none; set model: per_modality")
+            raise ValueError(
+                f"sspc needs a model with anchors, {self.model} has none; set model: per_modality"
+            )
         return self
 
 
@@ -346,6 +352,8 @@ class Method(Section):
 
 class Training(Section):
     """One run of the training loop."""
+
+    PACE: ClassVar[frozenset[str]] = frozenset({"checkpoint_steps", "workers"})  # no weight depends on them
 
     epochs: Count
     batch_size: Count  # videos in pretraining, clips in fine-tuning; over all processes

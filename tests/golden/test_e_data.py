@@ -201,6 +201,8 @@ def narrated(recorded: dict[str, Any], kwargs: dict[str, Any]) -> NarratedClips:
 def pretrain_clips(kwargs: dict[str, Any]) -> PretrainClips:
     return PretrainClips(
         corpus="howto",
+        share=1,
+        misaligned=0,
         clips_per_video=kwargs["n_clips"],
         seconds=kwargs["min_time"],
         video_tokens=kwargs["n_video_tokens"],

@@ -53,6 +53,8 @@ def test_recorded_clips(
 def settings(kwargs: dict[str, Any]) -> PretrainClips:
     return PretrainClips(
         corpus="howto100m",
+        share=1,
+        misaligned=0,
         clips_per_video=kwargs["n_clips"],
         seconds=kwargs["min_time"],
         video_tokens=kwargs["n_video_tokens"],

@@ -91,6 +91,8 @@ def captioned(tmp_path_factory: pytest.TempPathFactory) -> Source:
 def pretrain_clips() -> PretrainClips:
     return PretrainClips(
         corpus="howto",
+        share=1,
+        misaligned=0,
         clips_per_video=3,
         seconds=8,
         video_tokens=12,

@@ -1,7 +1,10 @@
 import pickle
+from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch.utils.data import DataLoader
@@ -77,6 +80,63 @@ def test_audio_is_heard_half_a_clip_after_speech(dataset: NarratedClips) -> None
             assert -audio[0, 0].item() == pytest.approx(start + shift, abs=0.03)
             spoken += bool(text)
     assert 0 < spoken < 24
+
+
+@pytest.mark.filterwarnings("ignore:.*no features")
+def test_a_larger_share_of_the_videos_contains_a_smaller_one(
+    narrated: Source, pretrain_clips: PretrainClips
+) -> None:
+    used = []
+    for share in (0.01, 0.34, 0.67, 1):
+        clips = pretrain_clips.model_copy(update={"share": share})
+        used.append(NarratedClips(*narrated, clips, seed=3).videos)
+    assert [len(videos) for videos in used] == [1, 1, 2, 3]
+    assert all(set(fewer) <= set(more) for fewer, more in pairwise(used))
+
+
+@pytest.mark.filterwarnings("ignore:.*no features")
+@pytest.mark.parametrize("misaligned", [0.5, 1.0])
+def test_misaligned_clips_have_the_words_of_another_video(
+    told: Source, pretrain_clips: PretrainClips, misaligned: float
+) -> None:
+    aligned = NarratedClips(*told, pretrain_clips, seed=3)
+    changed = NarratedClips(*told, pretrain_clips.model_copy(update={"misaligned": misaligned}), seed=3)
+    spoken, foreign = 0, 0
+    for epoch in range(40):
+        aligned.set_epoch(epoch)
+        changed.set_epoch(epoch)
+        before, after = aligned[0], changed[0]
+        assert before["clip_id"] == after["clip_id"]
+        assert torch.equal(before["video"], after["video"])
+        assert torch.equal(before["audio"], after["audio"])
+        for own, heard in zip(before["caption"], after["caption"], strict=True):
+            assert bool(own) == bool(heard)
+            assert heard in (own, "soup")
+            spoken, foreign = spoken + bool(own), foreign + (heard != own)
+    assert spoken > 40
+    assert foreign / spoken == pytest.approx(misaligned, abs=0.15)
+
+
+@pytest.mark.filterwarnings("ignore:.*no features")
+def test_misalignment_depends_on_seed_epoch_and_index_alone(
+    told: Source, pretrain_clips: PretrainClips
+) -> None:
+    dataset = NarratedClips(*told, pretrain_clips.model_copy(update={"misaligned": 0.5}), seed=3)
+    first = dataset[0]
+    dataset[1]
+    assert same(dataset[0], first)
+
+
+@pytest.fixture
+def told(narrated: Source) -> Source:
+    """The narrated corpus, with one caption in each video."""
+    store, corpus, words = narrated
+    said = {"long": "cut the onion"}
+
+    def captions(video_id: str) -> pd.DataFrame:
+        return pd.DataFrame({"start": [0.0], "end": [12.0], "text": [said.get(video_id, "soup")]})
+
+    return store, SimpleNamespace(name=corpus.name, videos=corpus.videos, captions=captions), words
 
 
 def test_videos_without_sound_have_empty_audio(dataset: NarratedClips) -> None:

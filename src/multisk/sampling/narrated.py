@@ -11,11 +11,13 @@ from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
 from multisk.params import PretrainClips
 from multisk.sampling.collate import Item
-from multisk.sampling.narrations import Narrations, Span, sample_span, windows
+from multisk.sampling.narrations import Narrations, Span, grow_caption, sample_span, windows
+from multisk.sampling.part import part_of
 from multisk.sampling.reader import AUDIO_STREAM, ClipReader, Store, Words, stack
 from multisk.sampling.tokens import audio_slice, duration_of, video_slice
 
 CACHED_VIDEOS = 4096
+ELSEWHERE = 1  # tells the random numbers of misaligned narration from those of the clips
 
 
 class NarratedClips(Dataset[Item]):
@@ -25,15 +27,18 @@ class NarratedClips(Dataset[Item]):
     each, and the lists `clip_id` and `caption`. All randomness comes from (seed, epoch, i): neither
     the workers nor what was read before matter.
 
+    For studies of the data, not in the paper: `clips.share` leaves out videos, and `clips.misaligned` of
+    the narrated clips get the words of another video.
+
     Attributes:
-        videos: the ids of the videos.
+        videos: the ids of the videos that are used.
         missing: the ids that the corpus lists but that have no usable features; they are left out.
     """
 
     def __init__(self, store: Store, corpus: Corpus, words: Words, clips: PretrainClips, seed: int) -> None:
         usable = set(store.videos())
         listed = corpus.videos.loc[corpus.videos["split"] == "train", "video_id"].tolist()
-        self.videos = [video for video in listed if video in usable]
+        self.videos = part_of([video for video in listed if video in usable], clips.share)
         self.missing = [video for video in listed if video not in usable]
         if not self.videos:
             raise InputError(
@@ -57,19 +62,42 @@ class NarratedClips(Dataset[Item]):
         self.epoch = epoch
 
     def __getitem__(self, index: int) -> Item:
-        return self.draw(self.videos[index], np.random.RandomState([self.seed, self.epoch, index]))
+        identity = [self.seed, self.epoch, index]
+        elsewhere = np.random.RandomState([*identity, ELSEWHERE])
+        return self.draw(self.videos[index], np.random.RandomState(identity), elsewhere)
 
-    def draw(self, video_id: str, rng: np.random.RandomState) -> Item:
-        """Draw the clips of a video."""
+    def draw(
+        self, video_id: str, rng: np.random.RandomState, elsewhere: np.random.RandomState | None = None
+    ) -> Item:
+        """Draw the clips of a video.
+
+        elsewhere: draws which clips are misaligned, and whose words they get; None: all are as narrated
+        """
         narrations, seconds = self.narrations(video_id), self.clips.seconds
         duration = self.duration(video_id)
         spans = [
             sample_span(narrations, duration, seconds, rng, self.clips.shift_audio)
             for _ in range(self.clips.clips_per_video)
         ]
+        if elsewhere is not None and self.clips.misaligned > 0:
+            spans = [self._misaligned(span, video_id, elsewhere) for span in spans]
         names = [_name(video_id, span) for span in spans]
         clips = [self.read(video_id, span, name) for span, name in zip(spans, names, strict=True)]
         return stack(clips, names, [span.text for span in spans])
+
+    def _misaligned(self, span: Span, video_id: str, rng: np.random.RandomState) -> Span:
+        """Give a narrated clip, with the chance `clips.misaligned`, the words of another video."""
+        if not span.text or len(self.videos) < 2 or rng.rand() >= self.clips.misaligned:
+            return span
+        other = video_id
+        while other == video_id:
+            other = self.videos[rng.randint(len(self.videos))]
+        narrations = self.narrations(other)
+        if not narrations.texts:
+            return span._replace(text="")
+        caption = rng.randint(len(narrations.texts))
+        words = [narrations.texts[i] for i in grow_caption(narrations, caption, self.clips.seconds)]
+        return span._replace(text=" ".join(words))
 
     def read(self, video_id: str, span: Span, name: str) -> Item:
         """Read the arrays of a clip, without the first dimension."""
