@@ -2,7 +2,6 @@ import json
 
 import pytest
 
-from multisk import tracking as module
 from multisk.params import Tracking
 from multisk.resumable import read_json
 from multisk.tracking import Mirror, Run, flatten, metric_name, read_steps
@@ -20,16 +19,10 @@ def settings(database, request, tmp_path, monkeypatch):
     return Tracking(experiment=request.node.name, uri=database)
 
 
-def run_in(folder, settings):
+def run_in(folder, settings, **more):
+    facts = {"stage": "pretrain", "method": "sspc", "seed": 3, **more}
     return Run(
-        folder,
-        settings,
-        stage="pretrain",
-        params={"model": {"dimension": 8}},
-        dataset_digest="d",
-        profile="test",
-        method="sspc",
-        seed=3,
+        folder, settings, params={"model": {"dimension": 8}}, dataset_digest="d", profile="test", **facts
     )
 
 
@@ -82,7 +75,7 @@ def test_pushing_twice_adds_nothing(tmp_path, settings):
 
 def test_a_dead_tracker_stops_nothing_and_is_caught_up_with(tmp_path, settings, monkeypatch, caplog):
     dead = Tracking(experiment=settings.experiment, uri="http://127.0.0.1:9")
-    monkeypatch.setattr(module, "MIRROR_SECONDS", 0)
+    monkeypatch.setattr("multisk.tracking.run.MIRROR_SECONDS", 0)
     with run_in(tmp_path / "run", dead) as run:
         run(0, {"loss": 1.0})
     assert read_json(tmp_path / "run" / "run.json")["run_id"] is None
@@ -95,6 +88,38 @@ def test_a_failed_run_is_marked(tmp_path, settings):
         raise ValueError("bad")
     assert read_json(tmp_path / "run.json")["status"] == "failed"
     assert mirrored(settings, run).info.status == "FAILED"
+
+
+def test_a_trial_hangs_below_the_run_of_its_study(tmp_path, settings):
+    with run_in(tmp_path / "study", settings, stage="sweep", name="anchors") as study:
+        study.announce()
+        with run_in(
+            tmp_path / "elsewhere" / "7", settings, stage="sweep", parent=study.run_key, trial=7
+        ) as trial:
+            trial(0, {"loss": 1.0})
+        found = mirrored(settings, trial)
+        assert found.data.tags["mlflow.parentRunId"] == study.record["run_id"]
+    assert found.info.run_name == "trial 7 seed-3"
+    assert found.data.tags["trial"] == "7"
+    assert mirrored(settings, study).info.run_name == "anchors"
+    record = read_json(tmp_path / "elsewhere" / "7" / "run.json")
+    assert (record["parent"], record["trial"]) == (study.run_key, 7)
+
+
+def test_a_parent_that_is_mirrored_late_finds_its_children(tmp_path, settings):
+    with run_in(tmp_path / "study", settings, stage="sweep") as study:
+        with run_in(tmp_path / "trial", settings, stage="sweep", parent=study.run_key, trial=0) as trial:
+            pass
+        assert "mlflow.parentRunId" not in mirrored(settings, trial).data.tags
+    assert mirrored(settings, trial).data.tags["mlflow.parentRunId"] == study.record["run_id"]
+
+
+def test_a_parent_of_another_stage_is_found(tmp_path, settings):
+    with run_in(tmp_path / "study", settings, stage="sweep") as study:
+        pass
+    with run_in(tmp_path / "part", settings, stage="pretrain", parent=study.run_key) as part:
+        pass
+    assert mirrored(settings, part).data.tags["mlflow.parentRunId"] == study.record["run_id"]
 
 
 def test_a_line_cut_short_by_a_kill_is_left_out(tmp_path):
