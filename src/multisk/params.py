@@ -5,6 +5,7 @@ and the sections follow the stages of dvc.yaml. The one exception are the method
 it has, so that what the others are made of may be left out of its entry; left out, it has no effect.
 """
 
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -429,8 +430,11 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        if self.sampler == "grid" and any(isinstance(values, Between) for values in self.space.values()):
+        lengths = [0 if isinstance(values, Between) else len(values) for values in self.space.values()]
+        if self.sampler == "grid" and not all(lengths):
             raise ValueError("a grid needs lists of choices in its space")
+        if self.sampler == "grid" and len(self.methods) * prod(lengths) < 2:
+            raise ValueError("a grid needs at least two points")
         if self.sampler == "tpe" and self.trials is None:
             raise ValueError("trials is needed, for only a grid has an end")
         if self.pruner and len(self.objectives) > 1:
@@ -458,7 +462,7 @@ class Sweep(Section):
 
 
 class Optuna(Section):
-    """Where studies are kept, and how their trials are chosen and watched. No finished trial depends on it."""
+    """Where studies are kept, how trials are chosen and watched; no finished trial depends on it."""
 
     storage: str | None  # URL of a database; None: sqlite in tracking/, for one process
     heartbeat_seconds: Count
