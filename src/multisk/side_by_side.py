@@ -7,9 +7,9 @@ each are nearly twice as fast as one after the other. With a GPU, runs follow ea
 import multiprocessing
 import os
 import signal
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
+from multiprocessing import connection
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -49,15 +49,15 @@ def side_by_side(
 
 
 def end_with_parent() -> None:
-    """End this process when the one that started it is gone, be it by `kill -9`."""
-    parent = os.getppid()
+    """End this process of `multiprocessing` when the one that started it is gone, be it by `kill -9`."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
 
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.2)
-        os._exit(130)
+    def follow() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
 
-    Thread(target=watch, daemon=True).start()
+    Thread(target=follow, daemon=True).start()
 
 
 def place() -> int | None:

@@ -21,7 +21,7 @@ from typing import Any, Literal, Self, get_args
 
 import pandas as pd
 
-from multisk.errors import InputError
+from multisk.errors import InputError, one_line
 
 Role = Literal["narrated", "captioned"]
 SPLITS = ("train", "validation", "test")
@@ -77,7 +77,7 @@ class Corpus:
         except FileNotFoundError:
             raise InputError(f"{path}: no such captions; each narrated video needs a file") from None
         except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"{path}: cannot be read as start,end,text: {_line(error)}") from None
+            raise InputError(f"{path}: cannot be read as start,end,text: {one_line(error)}") from None
         _need_columns(path, table, CAPTION_COLUMNS)
         return table[list(CAPTION_COLUMNS)].sort_values("start", kind="stable", ignore_index=True)
 
@@ -170,7 +170,7 @@ def _read_head(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; render or import the corpus first") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as JSON: {_line(error)}") from None
+        raise InputError(f"{path}: cannot be read as JSON: {one_line(error)}") from None
     for key in ("name", "role", "digest"):
         if not isinstance(head, dict) or not isinstance(head.get(key), str):
             raise InputError(f"{path}: {key}: missing; write the corpus again")
@@ -186,7 +186,7 @@ def _read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; render or import the corpus again") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as parquet: {_line(error)}") from None
+        raise InputError(f"{path}: cannot be read as parquet: {one_line(error)}") from None
     _need_columns(path, table, columns)
     return table
 
@@ -220,7 +220,3 @@ def _check_rows(path: Path, table: pd.DataFrame, key: str) -> None:
     unknown = table["split"][~table["split"].isin(SPLITS)]
     if len(unknown):
         raise InputError(f"{path}: split: expected {', '.join(SPLITS)}, found {unknown.iloc[0]!r}")
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -9,13 +9,14 @@ from multisk.errors import InputError
 from multisk.features.store import FeatureStore
 from multisk.features.words import WordVectors
 from multisk.layout import Layout
-from multisk.params import Params
+from multisk.params import Params, Training
 from multisk.published.stores import open_features
 from multisk.resumable import digest, file_digest
 
-# How fast a training goes, and how often it is saved: its result does not depend on these settings.
-HARMLESS = {"workers", "checkpoint_steps"}
-PACE: Any = {"pretrain": HARMLESS, "finetune": {"youcook2": HARMLESS, "msrvtt": HARMLESS}}
+PACE: Any = {
+    "pretrain": Training.PACE,
+    "finetune": {"youcook2": Training.PACE, "msrvtt": Training.PACE},
+}
 
 
 @dataclass(frozen=True)

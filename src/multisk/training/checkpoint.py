@@ -18,7 +18,7 @@ from torch.amp.grad_scaler import GradScaler
 from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.swa_utils import AveragedModel
 
-from multisk.errors import InputError
+from multisk.errors import InputError, one_line
 from multisk.training.objective import Objective
 
 State = dict[str, Any]
@@ -186,5 +186,5 @@ def _damaged(path: Path, error: Exception) -> InputError:
 
 
 def _one_line(error: Exception) -> str:
-    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+    reason = getattr(error, "strerror", None) or one_line(error)
     return reason[:200] or type(error).__name__

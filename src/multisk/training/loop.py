@@ -23,7 +23,7 @@ from torch.optim.lr_scheduler import ExponentialLR
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from multisk.errors import InputError
+from multisk.errors import InputError, one_line
 from multisk.params import Training
 from multisk.resumable import read_json, write_json
 from multisk.training.batches import Batches, Collate
@@ -49,7 +49,6 @@ CHECKPOINT, WEIGHTS, AVERAGE, RESULT = (
     "training.json",
 )
 FLUSH_STEPS = 10  # steps whose metrics leave the device together
-HARMLESS = {"checkpoint_steps", "workers"}  # may change before a run goes on: no weight depends on them
 
 
 @dataclass(frozen=True)
@@ -231,7 +230,7 @@ def _batches(
 def _settings_of_run(
     settings: Training, batches: Batches, identity: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    section = {key: getattr(settings, key) for key in Training.model_fields if key not in HARMLESS}
+    section = {key: getattr(settings, key) for key in Training.model_fields if key not in Training.PACE}
     facts = {"seed": batches.seed, "items": batches.items, "processes": batches.processes}
     return flat_settings({**section, **facts, **(identity or {})})
 
@@ -248,7 +247,7 @@ def _resume(progress: Progress, path: Path, keys: Mapping[str, Any], rank: int) 
     try:
         progress.load_state_dict(state)
     except (KeyError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)[:200]
         raise InputError(f"{path}: is of another model ({reason}); delete it to train afresh") from None
     set_random_state(state["random"][rank])
 

@@ -9,13 +9,7 @@ from multisk.corpora.miniature.film import FAR, Film, Shot, limited, pictures, s
 from multisk.corpora.miniature.grammar import Cook
 from multisk.corpora.miniature.language import Wording
 from multisk.corpora.miniature.media import write_mp4
-from multisk.corpora.miniature.production import (
-    clip_table,
-    truth_table,
-    video_path,
-    video_table,
-    write_manifests,
-)
+from multisk.corpora.miniature.production import video_path, write_captioned
 from multisk.corpora.miniature.sounds import looped, music
 from multisk.corpora.miniature.speech import RATE
 from multisk.params import Miniature
@@ -88,14 +82,4 @@ def _sound(film: Film) -> np.ndarray:
 
 def finish(films: tuple[Film, ...], settings: Miniature, folder: Path) -> Corpus:
     """Write the manifests of the finished corpus."""
-    return write_manifests(
-        folder,
-        settings,
-        SECTIONS,
-        name=NAME,
-        role="captioned",
-        description=DESCRIPTION,
-        videos=video_table(films),
-        clips=clip_table(films),
-        truth=truth_table(films),
-    )
+    return write_captioned(folder, settings, SECTIONS, films, name=NAME, description=DESCRIPTION)

@@ -48,6 +48,22 @@ def write_manifests(folder: Path, settings: Miniature, sections: Sequence[str], 
     return write_corpus(folder, source=source(settings, sections), **tables)
 
 
+def write_captioned(
+    folder: Path, settings: Miniature, sections: Sequence[str], films: Sequence[Film], **head: str
+) -> Corpus:
+    """Write the manifests of a corpus of captioned clips; `head` has its name and description."""
+    return write_manifests(
+        folder,
+        settings,
+        sections,
+        role="captioned",
+        videos=video_table(films),
+        clips=clip_table(films),
+        truth=truth_table(films),
+        **head,
+    )
+
+
 def video_table(films: Sequence[Film]) -> pd.DataFrame:
     """Return videos.parquet's rows: the films that have a file."""
     rows = [

@@ -1,15 +1,13 @@
 """Renders the three miniature corpora: in several processes, resumable, always the same files."""
 
 import json
-import os
 import shutil
 import signal
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
-from threading import Thread
 from types import ModuleType
 
 from tqdm import tqdm
@@ -18,8 +16,9 @@ from multisk.corpora.manifest import Corpus, write_text
 from multisk.corpora.miniature import howto, msrvtt, youcook2
 from multisk.corpora.miniature.film import Film
 from multisk.corpora.miniature.production import source, video_path
-from multisk.errors import InputError
+from multisk.errors import InputError, one_line
 from multisk.params import Miniature
+from multisk.side_by_side import end_with_parent
 
 CORPORA: dict[str, ModuleType] = {"howto": howto, "youcook2": youcook2, "msrvtt": msrvtt}
 STAMP = "rendering.json"
@@ -102,14 +101,7 @@ def _finish(corpus: ModuleType, films: tuple[Film, ...], settings: Miniature, fo
 def _begin_worker() -> None:
     """Leave Ctrl-C to the parent, and end when the parent does, even if it was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = parent_process()
-    assert parent is not None
-
-    def follow() -> None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
-
-    Thread(target=follow, daemon=True).start()
+    end_with_parent()
 
 
 @contextmanager
@@ -117,7 +109,7 @@ def _disk_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or " ".join(str(error).split())
+        reason = error.strerror or one_line(error)
         raise InputError(
             f"{error.filename or folder}: {reason}; make room or choose another folder"
         ) from None

@@ -9,13 +9,7 @@ from multisk.corpora.miniature.film import NEAR, Film, Shot
 from multisk.corpora.miniature.grammar import Cook, Recipe
 from multisk.corpora.miniature.language import Wording
 from multisk.corpora.miniature.narration import PLAIN, narrate
-from multisk.corpora.miniature.production import (
-    clip_table,
-    film_narrated,
-    truth_table,
-    video_table,
-    write_manifests,
-)
+from multisk.corpora.miniature.production import film_narrated, write_captioned
 from multisk.params import Miniature
 
 NAME = "mini-youcook2"
@@ -65,14 +59,4 @@ def produce(film: Film, settings: Miniature, folder: Path) -> None:
 
 def finish(films: tuple[Film, ...], settings: Miniature, folder: Path) -> Corpus:
     """Write the manifests of the finished corpus."""
-    return write_manifests(
-        folder,
-        settings,
-        SECTIONS,
-        name=NAME,
-        role="captioned",
-        description=DESCRIPTION,
-        videos=video_table(films),
-        clips=clip_table(films),
-        truth=truth_table(films),
-    )
+    return write_captioned(folder, settings, SECTIONS, films, name=NAME, description=DESCRIPTION)
