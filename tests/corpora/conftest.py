@@ -13,6 +13,8 @@ def settings() -> Miniature:
     return Miniature.model_validate(
         {
             "kind": "miniature",
+            "rendered": ["howto", "youcook2", "msrvtt"],
+            "calibrating": ["howto"],
             "seed": 3,
             "width": 64,
             "height": 48,
