@@ -65,5 +65,5 @@ def test_settings_cannot_be_changed(text, tmp_path):
 
 
 def test_an_unknown_method_is_named_with_the_known_ones(text, tmp_path):
-    with pytest.raises(InputError, match=r"methods\.nothing: no such method; known: contrastive, eao, sspc"):
+    with pytest.raises(InputError, match=r"methods\.nothing: no such method; known: contrastive, sinkhorn, sspc, mcn, eao"):
         load(tmp_path, text).method("nothing")

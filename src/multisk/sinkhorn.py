@@ -1,4 +1,4 @@
-"""Multi-SK: Sinkhorn-Knopp that gives every sample several anchors.
+"""Multi-SK: Sinkhorn-Knopp that gives every sample several anchors; and the plain one, which gives one.
 
 Swetha, Rizve, Shvetsova, Kuehne, Shah: *Preserving Modality Structure Improves Multi-Modal Learning*,
 ICCV 2023, arXiv 2308.13077.
@@ -9,12 +9,12 @@ K anchors; r anchors are assigned to a sample.
 
 import math
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
-Slots = Literal["constant", "ramp"]
+Slots = Literal["constant", "ramp", "single"]
 
 GUARD = 1e-5  # added to every marginal before dividing by it (as released)
 LOW_GAIN = 0.25  # of the first K - r constant slots; the last r have gain 1
@@ -28,10 +28,11 @@ class MultiSinkhornResult(NamedTuple):
             row that is not flat holds a 1 and a 0.
         marginal_error: [...] largest relative distance of a marginal from its target after the last
             iteration, over the samples' sum per slot and anchor (target N/K) and the slots' sum per
-            sample and anchor (target 1). The third marginal always holds up to rounding.
+            sample and anchor (target 1; a single slot has no such marginal). The third marginal always
+            holds up to rounding.
         flat: [...] int64, number of flat rows: samples that prefer no anchor by more than rounding, for
-            which min-max is undefined; they are assigned r/K to every anchor. All rows are flat when all
-            samples are equal (a collapsed representation).
+            which min-max is undefined; they are assigned r/K to every anchor (1/K with a single slot). All
+            rows are flat when all samples are equal (a collapsed representation).
         iterations: iterations done.
     """
 
@@ -48,7 +49,7 @@ class MultiSinkhornResult(NamedTuple):
 def multi_sinkhorn(
     scores: Tensor,
     *,
-    fraction: float = 0.5,
+    fraction: float | None = 0.5,
     epsilon: float = 0.07,
     iterations: int = 20,
     slots: Slots = "constant",
@@ -68,7 +69,11 @@ def multi_sinkhorn(
     *Constant* slots have gain 0.25 (the first K - r) or 1 (the last r). Slots of equal gain stay equal
     through every step, so two slots that count K - r and r times give the result of all K, with K/2 times
     less work and memory. *Ramp* slots have K different gains 0.9 (i + 1)/K + 0.1 and need the whole
-    [K, N, K] cube.
+    [K, N, K] cube. A *single* slot of gain 1 is plain Sinkhorn-Knopp, which gives each sample one anchor's
+    worth of assignment: A = exp(S / epsilon), then by turns Σ_n A_nk = N/K and Σ_k A_nk = 1. The sum over
+    slots, which makes a sample use its anchors equally, has no meaning there; everything else is the same,
+    the stretching to [0, 1] too, so that a comparison with Multi-SK changes the assignment alone and not
+    the scale of what is learned from it.
 
     float16, bfloat16 and float32 scores are computed in float32 (also under autocast), float64 scores in
     float64. Scores that spread so far that exp leaves the range of these floats (in float32, by more than
@@ -77,10 +82,11 @@ def multi_sinkhorn(
     Args:
         scores: [..., N, K], similarity of N samples to K anchors; finite, any floating dtype; not changed.
             Leading dimensions are independent problems.
-        fraction: share ρ of the anchors that a sample is assigned to (paper: 0.5).
+        fraction: share ρ of the anchors that a sample is assigned to (paper: 0.5); a single slot has none,
+            so there it is not looked at.
         epsilon: temperature, in units of the scores (paper: 0.07).
         iterations: number of iterations (paper: 20).
-        slots: "constant" (paper) or "ramp".
+        slots: "constant" (paper), "ramp", or "single" for plain Sinkhorn-Knopp.
 
     Returns:
         Assignments and diagnostics, without gradient.
@@ -94,14 +100,14 @@ def multi_sinkhorn(
     """
     _check(scores, fraction, epsilon, iterations, slots)
     *leading, _, K = scores.shape
-    r = int(K * fraction)
-    if not 0 < r < K:
+    r = _assigned(K, fraction, slots)
+    if not 0 < r < K and slots != "single":
         raise ValueError(
             f"fraction: {fraction} of {K} anchors makes {r} assignments per sample, which carries no "
             f"information; choose a fraction with 1 <= int({K} * fraction) <= {K - 1}"
         )
-    summed = 1 if slots == "constant" else r
-    groups = [_summarize(*group, summed, r) for group in _solve(scores, r, epsilon, iterations, slots)]
+    summed = r if slots == "ramp" else 1
+    groups = [_summarize(*group, summed, r, slots) for group in _solve(scores, r, epsilon, iterations, slots)]
     assignment_PNK, error_P, flat_P = (torch.cat(parts) for parts in zip(*groups, strict=True))
     return MultiSinkhornResult(
         assignment_PNK.to(_dtype(scores)).reshape(scores.shape),
@@ -114,7 +120,7 @@ def multi_sinkhorn(
 def slot_assignments(
     scores: Tensor,
     *,
-    fraction: float = 0.5,
+    fraction: float | None = 0.5,
     epsilon: float = 0.07,
     iterations: int = 20,
     slots: Slots = "constant",
@@ -123,11 +129,13 @@ def slot_assignments(
 
     Constant slots: S = 2, the low gain first; the slots stand for K - r and r copies. For r = 0 or r = K
     there is a single distinct slot (S = 1), and it is uniform whatever the scores are. Ramp slots: S = K.
-    Each slot's rows sum to one. Arguments and dtypes as for `multi_sinkhorn`.
+    A single slot: S = 1, plain Sinkhorn-Knopp. Each slot's rows sum to one. Arguments and dtypes as for
+    `multi_sinkhorn`.
     """
     _check(scores, fraction, epsilon, iterations, slots)
     *leading, N, K = scores.shape
-    groups = [slot_PSNK for slot_PSNK, _ in _solve(scores, int(K * fraction), epsilon, iterations, slots)]
+    r = _assigned(K, fraction, slots)
+    groups = [slot_PSNK for slot_PSNK, _ in _solve(scores, r, epsilon, iterations, slots)]
     slot_PSNK = torch.cat(groups).to(_dtype(scores))
     return slot_PSNK.reshape(*leading, slot_PSNK.shape[1], N, K)
 
@@ -136,25 +144,35 @@ def _dtype(scores: Tensor) -> torch.dtype:
     return torch.float64 if scores.dtype == torch.float64 else torch.float32
 
 
-def _check(scores: Tensor, fraction: float, epsilon: float, iterations: int, slots: str) -> None:
+def _assigned(K: int, fraction: float | None, slots: Slots) -> int:
+    """Return r, the number of anchors that a sample is assigned to."""
+    if slots == "single":
+        return 1
+    assert fraction is not None  # `_check` has refused it
+    return int(K * fraction)
+
+
+def _check(scores: Tensor, fraction: float | None, epsilon: float, iterations: int, slots: str) -> None:
     if scores.dim() < 2 or not scores.is_floating_point():
         raise ValueError(
             f"scores: expected floating point [..., samples, anchors], found {scores.dtype} {[*scores.shape]}"
         )
     if scores.numel() == 0:
         raise ValueError(f"scores: {[*scores.shape]} hold nothing to assign; leave an empty batch out")
-    if not 0 <= fraction <= 1:
+    if slots != "single" and (fraction is None or not 0 <= fraction <= 1):
         raise ValueError(f"fraction: {fraction} is not within [0, 1]")
     if not 0 < epsilon < math.inf:
         raise ValueError(f"epsilon: {epsilon} is not positive")
     if iterations < 1:
         raise ValueError(f"iterations: {iterations}; at least 1 is needed")
-    if slots not in ("constant", "ramp"):
-        raise ValueError(f'slots: {slots!r} is neither "constant" nor "ramp"')
+    if slots not in get_args(Slots):
+        raise ValueError(f"slots: {slots!r} is none of {', '.join(get_args(Slots))}")
 
 
 def _distinct_slots(K: int, r: int, slots: Slots) -> tuple[list[float], list[int]]:
     """Return gain and number of copies of each distinct slot, in the order of the slots."""
+    if slots == "single":
+        return [1.0], [1]
     if slots == "ramp":
         return [0.9 * (i + 1) / K + 0.1 for i in range(K)], [1] * K
     copies = {LOW_GAIN: K - r, 1.0: r}
@@ -180,7 +198,7 @@ def _solve(
         exponent_PSNK = group_PNK[:, None] * (gain_S11 / epsilon)
         # A common factor vanishes in the division by the global sum: without it, exp cannot overflow.
         exponent_PSNK -= exponent_PSNK.amax((-3, -2, -1), keepdim=True)
-        yield balance(exponent_PSNK, copies_S11, iterations), copies_S11
+        yield balance(exponent_PSNK, copies_S11, iterations, across=slots != "single"), copies_S11
 
 
 def _exponent_span(scores_PNK: Tensor, gains: list[float], epsilon: float) -> float:
@@ -200,8 +218,8 @@ def _exponent_limit(scores_PNK: Tensor) -> float:
     return -math.log(torch.finfo(scores_PNK.dtype).tiny) - math.log(N * K * K) - 20
 
 
-def _balance(exponent_PSNK: Tensor, copies_S11: Tensor, iterations: int) -> Tensor:
-    """Return the distinct slots; works in place.
+def _balance(exponent_PSNK: Tensor, copies_S11: Tensor, iterations: int, across: bool) -> Tensor:
+    """Return the distinct slots; works in place. `across`: make the sum over slots one, too.
 
     What is iterated on is the mass of a slot, which is the slot times its number of copies: sums over
     all K slots are then plain sums over the S distinct ones.
@@ -211,13 +229,14 @@ def _balance(exponent_PSNK: Tensor, copies_S11: Tensor, iterations: int) -> Tens
     mass_PSNK /= mass_PSNK.sum((-3, -2, -1), keepdim=True)
     for _ in range(iterations):
         mass_PSNK *= copies_S11 * (N / K) / (mass_PSNK.sum(-2, keepdim=True) + copies_S11 * GUARD)
-        mass_PSNK /= mass_PSNK.sum(-3, keepdim=True) + GUARD
+        if across:
+            mass_PSNK /= mass_PSNK.sum(-3, keepdim=True) + GUARD
         mass_PSNK *= copies_S11 / (mass_PSNK.sum(-1, keepdim=True) + copies_S11 * GUARD)
     mass_PSNK /= mass_PSNK.sum(-1, keepdim=True)
     return mass_PSNK
 
 
-def _balance_logarithms(exponent_PSNK: Tensor, copies_S11: Tensor, iterations: int) -> Tensor:
+def _balance_logarithms(exponent_PSNK: Tensor, copies_S11: Tensor, iterations: int, across: bool) -> Tensor:
     """Do step by step what `_balance` does, on the logarithm of the mass; works in place."""
     *_, N, K = exponent_PSNK.shape
     log_copies_S11 = copies_S11.log()
@@ -227,21 +246,26 @@ def _balance_logarithms(exponent_PSNK: Tensor, copies_S11: Tensor, iterations: i
     for _ in range(iterations):
         log_PSNK -= torch.logaddexp(log_PSNK.logsumexp(-2, keepdim=True), guard_S11)
         log_PSNK += log_copies_S11 + math.log(N / K)
-        log_PSNK -= torch.logaddexp(log_PSNK.logsumexp(-3, keepdim=True), guard)
+        if across:
+            log_PSNK -= torch.logaddexp(log_PSNK.logsumexp(-3, keepdim=True), guard)
         log_PSNK -= torch.logaddexp(log_PSNK.logsumexp(-1, keepdim=True), guard_S11)
         log_PSNK += log_copies_S11
     log_PSNK -= log_PSNK.logsumexp(-1, keepdim=True)
     return log_PSNK.exp_()
 
 
-def _summarize(slot_PSNK: Tensor, copies_S11: Tensor, summed: int, r: int) -> tuple[Tensor, Tensor, Tensor]:
+def _summarize(
+    slot_PSNK: Tensor, copies_S11: Tensor, summed: int, r: int, slots: Slots
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return assignment [P, N, K], marginal error [P] and number of flat rows [P]."""
     _, _, N, K = slot_PSNK.shape
-    anchor_error_P = (slot_PSNK.sum(-2) * (K / N) - 1).abs().amax((-2, -1))
-    slot_error_P = ((slot_PSNK * copies_S11).sum(-3) - 1).abs().amax((-2, -1))
+    error_P = (slot_PSNK.sum(-2) * (K / N) - 1).abs().amax((-2, -1))
+    if slots != "single":
+        slot_error_P = ((slot_PSNK * copies_S11).sum(-3) - 1).abs().amax((-2, -1))
+        error_P = torch.maximum(error_P, slot_error_P)
     sum_PNK = slot_PSNK[:, -summed:].sum(-3)
     low_PN1, high_PN1 = torch.aminmax(sum_PNK, dim=-1, keepdim=True)
     spread_PN1 = high_PN1 - low_PN1
     flat_PN1 = spread_PN1 <= 64 * torch.finfo(sum_PNK.dtype).eps * high_PN1
     assignment_PNK = ((sum_PNK - low_PN1) / spread_PN1).masked_fill(flat_PN1, r / K)
-    return assignment_PNK, torch.maximum(anchor_error_P, slot_error_P), flat_PN1.sum((-2, -1))
+    return assignment_PNK, error_P, flat_PN1.sum((-2, -1))

@@ -18,9 +18,8 @@ from multisk.models.anchors import Anchors
 from multisk.params import Sspc
 from multisk.sinkhorn import MultiSinkhornResult, multi_sinkhorn
 
-REFERENCE = runpy.run_path(str(Path(__file__).parents[1] / "reference" / "multi_sinkhorn.py"))[
-    "multi_sinkhorn"
-]
+REFERENCES = runpy.run_path(str(Path(__file__).parents[1] / "reference" / "multi_sinkhorn.py"))
+REFERENCE, SINGLE = REFERENCES["multi_sinkhorn"], REFERENCES["sinkhorn_knopp"]
 B, Q, JOINT = 6, 15, 7
 DIMENSIONS = {"t": 4, "v": 6, "a": 5}
 NONE = {m: dict.fromkeys("tva", 0.0) for m in "tva"}
@@ -69,6 +68,8 @@ def oracle(
     def M(earlier: list[Tensor], x: Tensor, z: Tensor) -> Tensor:
         rows = torch.cat([torch.cat(earlier)[-Q:], x])
         scores = similarities(rows, z).detach().double()
+        if slots == "single":
+            return SINGLE(scores, 0.07, 20)[-len(x) :].float()
         return REFERENCE(scores, fraction=0.5, slots=slots)[-len(x) :].float()
 
     def bce(s: Tensor, q: Tensor) -> Tensor:
@@ -166,6 +167,39 @@ def test_a_batch_larger_than_the_queue_is_refused() -> None:
     loss, anchors = build()
     with pytest.raises(InputError, match=r"sspc\.queue: 15 .* 16"):
         loss(anchors, *batch(0, Q + 1))
+
+
+def test_without_a_queue_the_batch_alone_is_assigned_from_the_first_call_on() -> None:
+    loss, anchors = build(queue=0)
+    for seed in range(3):
+        input, joint = batch(seed, 12)
+        total, terms = loss(anchors, input, joint)
+        nothing = [({m: x[:0] for m, x in input.items()}, {m: x[:0] for m, x in joint.items()})]
+        expected, _ = oracle(loss, anchors, input, joint, nothing)
+        torch.testing.assert_close(total.double(), expected.double(), rtol=1e-4, atol=1e-5)
+        assert terms
+    assert all(len(buffer) == 0 for name, buffer in loss.named_buffers() if name != "filled")
+
+
+def test_a_single_slot_is_plain_sinkhorn() -> None:
+    single = {"slots": "single", "fraction": None}
+    loss, anchors = build(sinkhorn=single)
+    history = [batch(seed) for seed in range(fill(loss, anchors))]
+    input, joint = batch(len(history))
+    expected, _ = oracle(loss, anchors, input, joint, history, slots="single")
+    torch.testing.assert_close(
+        loss(anchors, input, joint)[0].double(), expected.double(), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_anchors_that_are_not_learned_stay_as_they_are() -> None:
+    torch.manual_seed(3)
+    loss, anchors = SSPCLoss({"queue": Q}, DIMENSIONS, JOINT), Anchors(8, DIMENSIONS, JOINT, learned=False)
+    input, joint = batch(fill(loss, anchors))
+    loss(anchors, input, joint)[0].backward()
+    assert all(anchor.grad is None for anchor in anchors.parameters())
+    assert len(anchors.state_dict()) == 6
+    assert all(x.grad is not None for x in (*input.values(), *joint.values()))
 
 
 def test_batches_may_differ_in_size() -> None:
@@ -339,7 +373,7 @@ def test_a_nested_setting_leaves_its_neighbours_alone() -> None:
     assert (sinkhorn.epsilon, sinkhorn.iterations) == (0.2, 20)
 
 
-@pytest.mark.parametrize("mistake", [{"que": 5}, {"sinkhorn": {"eps": 0.1}}, {"queue": 0}])
+@pytest.mark.parametrize("mistake", [{"que": 5}, {"sinkhorn": {"eps": 0.1}}, {"queue": -1}])
 def test_mistaken_settings_are_refused(mistake: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         SSPCLoss(mistake, 4, 4)

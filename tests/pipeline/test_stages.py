@@ -115,7 +115,7 @@ def wait_for(condition, process, seconds=240):
     [
         (
             ("pretrain", "nothing"),
-            "params.yaml: methods.nothing: no such entry; known: contrastive, eao, sspc",
+            "params.yaml: methods.nothing: no such entry; known: contrastive, sspc, mcn, eao",
         ),
         (("features", "nothing"), "data/corpora/nothing/corpus.json: no such file"),
         (("evaluate", "sspc"), "runs/pretrain/sspc/seed-0/model.safetensors"),

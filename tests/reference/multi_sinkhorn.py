@@ -1,4 +1,4 @@
-"""Multi-SK straight from the equations: one [K, N, K] cube, one problem, nothing clever.
+"""Multi-SK and plain Sinkhorn-Knopp straight from the equations: one [K, N, K] cube, nothing clever.
 
 Tests and benchmarks load it with runpy; it follows the dtype of the scores.
 """
@@ -44,3 +44,19 @@ def multi_sinkhorn(
     """Return the assignment [N, K] of `scores` [N, K]."""
     r = int(scores.shape[1] * fraction)
     return stretch(cube(scores, fraction, epsilon, iterations, slots), r)
+
+
+def plan(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
+    """Return plain Sinkhorn-Knopp's assignment [N, K]: N/K samples an anchor, rows that sum to one."""
+    N, K = scores.shape
+    A = torch.exp(scores / epsilon)
+    A = A / A.sum()
+    for _ in range(iterations):
+        A = A / (A.sum(0, keepdim=True) + 1e-5) * (N / K)
+        A = A / (A.sum(1, keepdim=True) + 1e-5)
+    return A / A.sum(1, keepdim=True)
+
+
+def sinkhorn_knopp(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
+    """Return plain Sinkhorn-Knopp's assignment with each row stretched to [0, 1]."""
+    return stretch(plan(scores, epsilon, iterations)[None], 1)

@@ -1,12 +1,16 @@
-"""The losses of the paper: contrastive pairs, and consistency between the input and the joint space."""
+"""The losses of the paper and of those it compares with."""
 
+from multisk.losses.clustering import ClusteringLoss
 from multisk.losses.consistency import SSPCLoss, assignment_loss
 from multisk.losses.contrastive import ContrastiveLoss, max_margin_softmax, norm_softmax
 from multisk.losses.queue import FeatureQueue
+from multisk.losses.reconstruction import ReconstructionLoss
 
 __all__ = [
+    "ClusteringLoss",
     "ContrastiveLoss",
     "FeatureQueue",
+    "ReconstructionLoss",
     "SSPCLoss",
     "assignment_loss",
     "max_margin_softmax",

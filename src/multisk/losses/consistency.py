@@ -56,7 +56,8 @@ class SSPCLoss(nn.Module):
     M sees the rows [queue; batch], so that few samples can use many anchors equally, and the batch's rows
     are the targets, without gradient. The queues hold the features of earlier batches; the loss is zero
     until no random row is left in them, from call number ceil(queue/B) + 1 on. Queues and their count are
-    buffers: a restored state_dict goes on with identical numbers. In eval mode nothing is pushed.
+    buffers: a restored state_dict goes on with identical numbers. In eval mode nothing is pushed. Without
+    queues (`queue: 0`) M sees the batch alone, and there is a loss from the first call on.
 
     A sample that lacks a modality takes part with whatever features the model gives it (as released).
 
@@ -115,7 +116,7 @@ class SSPCLoss(nn.Module):
             InputError: the batch is larger than the queue.
         """
         batch = joint[self.modalities[0]]
-        if len(batch) > self.settings.queue:
+        if len(batch) > self.settings.queue > 0:
             raise InputError(
                 f"sspc.queue: {self.settings.queue} is less than the batch of {len(batch)}; raise it to that"
             )

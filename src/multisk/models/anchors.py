@@ -1,4 +1,4 @@
-"""Anchors: learned vectors that describe the structure of each modality (paper: SSPC).
+"""Anchors: vectors, learned as a rule, that describe the structure of each modality (paper: SSPC).
 
 Shapes: B samples, K anchors, D features (input space or joint space).
 """
@@ -17,13 +17,15 @@ class Anchors(nn.Module):
     """K anchors per modality in its input space, and K in the joint space.
 
     An anchor z enters every computation as z/|z|; what is learned is z itself, an ordinary parameter
-    with the optimizer and learning rate of the rest (as released).
+    with the optimizer and learning rate of the rest (as released). Anchors that are not learned take no
+    gradient and are part of the state all the same.
 
     Args:
         count: number of anchors K, one for all modalities or one per modality.
         dimension: size of the input features, one for all modalities or one per modality.
         joint_dimension: size of the joint features.
         modalities: names of the modalities.
+        learned: whether the anchors learn, or stay as they are drawn.
 
     Attributes:
         input: `input[m]` f32 [K, dimension], initialised from N(0, 1) (as released).
@@ -36,6 +38,8 @@ class Anchors(nn.Module):
         dimension: int | Mapping[str, int],
         joint_dimension: int,
         modalities: Sequence[str] = ("t", "v", "a"),
+        *,
+        learned: bool = True,
     ) -> None:
         super().__init__()
         counts = count if isinstance(count, Mapping) else dict.fromkeys(modalities, count)
@@ -43,6 +47,7 @@ class Anchors(nn.Module):
         self.modalities = tuple(modalities)
         self.input = nn.ParameterDict({m: torch.randn(counts[m], dimensions[m]) for m in modalities})
         self.joint = nn.ParameterDict({m: torch.randn(counts[m], joint_dimension) for m in modalities})
+        self.requires_grad_(learned)
 
     def normalized(self, space: Space, modality: str) -> Tensor:
         """Return the anchors of a modality in a space with unit length, [K, D]."""

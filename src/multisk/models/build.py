@@ -17,7 +17,7 @@ def build_model(
     *,
     text_dimension: int,
     video_dimension: int,
-    anchors: int | None,
+    anchors: params.Anchors | int | None,
 ) -> PerModalityModel | EAOModel:
     """Build the model of a method.
 
@@ -26,7 +26,7 @@ def build_model(
         model: section `model` of params.yaml.
         text_dimension: width of the word vectors.
         video_dimension: width of the video features (appearance and motion together).
-        anchors: anchors per modality, for a method with SSPC.
+        anchors: the method's `sspc.anchors`, or just their number, for a method with SSPC.
 
     Raises InputError for anchors on a model that cannot have them.
     """
@@ -34,7 +34,12 @@ def build_model(
     tokenizer = Tokenizer(text_dimension, video_dimension, model.dimension, davenet)
     transformer = TransformerSettings(model.depth, model.heads, model.mlp_ratio)
     if kind == "per_modality":
-        return PerModalityModel(tokenizer, model.joint_dimension, transformer, anchors=anchors)
+        count, learned = (
+            (anchors.count, anchors.learned) if isinstance(anchors, params.Anchors) else (anchors, True)
+        )
+        return PerModalityModel(
+            tokenizer, model.joint_dimension, transformer, anchors=count, learned_anchors=learned
+        )
     if anchors is not None:
         raise InputError("methods: sspc needs model: per_modality; eao has no anchors, set its sspc to null")
     return EAOModel(tokenizer, model.joint_dimension, transformer)

@@ -35,6 +35,10 @@ class EAOModel(nn.Module):
         mean_epsilon: added to token counts in means; 0 in the release of EAO, 1e-5 in that of Multi-SK.
     """
 
+    modalities: tuple[str, ...]
+    input_dimensions: dict[str, int]  # width of the input features, by modality
+    joint_dimension: int
+
     def __init__(
         self,
         tokenizer: Tokenizer,
@@ -53,6 +57,9 @@ class EAOModel(nn.Module):
                 "use one shared projection, or no fused pairs"
             )
         modalities, dimension = tokenizer.modalities, tokenizer.dimension
+        self.modalities = modalities
+        self.input_dimensions = dict.fromkeys(modalities, dimension)
+        self.joint_dimension = joint_dimension
         self.mean_epsilon = mean_epsilon
         self.tokenizer = tokenizer
         self.pairs = tuple(combinations(modalities, 2)) if fused else ()

@@ -27,11 +27,15 @@ class PerModalityModel(nn.Module):
         projection_kind: "gated", or "minimal" for plain linear layers.
         mean_epsilon: added to token counts in means; 1e-5 in the release of Multi-SK, 0 in that of EAO.
         anchors: number of anchors per modality, one for all or one each; None: no anchors.
+        learned_anchors: whether the anchors learn, or stay as they are drawn.
         input_space: what the input features are: means of tokens, or ("raw") of the text and video
             arrays themselves. Audio has no raw features and always uses tokens.
     """
 
     anchors: Anchors | None
+    modalities: tuple[str, ...]
+    input_dimensions: dict[str, int]  # width of the input features, by modality
+    joint_dimension: int
 
     def __init__(
         self,
@@ -42,6 +46,7 @@ class PerModalityModel(nn.Module):
         projection_kind: ProjectionKind = "gated",
         mean_epsilon: float = 1e-5,
         anchors: int | Mapping[str, int] | None = None,
+        learned_anchors: bool = True,
         input_space: InputFeatures = "tokens",
     ) -> None:
         super().__init__()
@@ -53,11 +58,15 @@ class PerModalityModel(nn.Module):
         self.projection = nn.ModuleDict(
             {m: projection(projection_kind, dimension, joint_dimension) for m in modalities}
         )
+        raw = tokenizer.widths if input_space == "raw" else {}
+        self.modalities = modalities
+        self.input_dimensions = {m: raw[m] if m in raw and m != "a" else dimension for m in modalities}
+        self.joint_dimension = joint_dimension
         self.anchors = None
         if anchors is not None:
-            raw = tokenizer.widths if input_space == "raw" else {}
-            dimensions = {m: raw[m] if m in raw and m != "a" else dimension for m in modalities}
-            self.anchors = Anchors(anchors, dimensions, joint_dimension, modalities)
+            self.anchors = Anchors(
+                anchors, self.input_dimensions, joint_dimension, modalities, learned=learned_anchors
+            )
 
     def forward(self, batch: Mapping[str, Tensor]) -> Embeddings:
         """Embed a batch (see `Tokenizer.forward`)."""

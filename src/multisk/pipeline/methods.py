@@ -22,5 +22,5 @@ def method_model(params: Params, method: str, dimensions: dict[str, int]) -> Any
     dimensions: `text_dimension` and `video_dimension`, as `Inputs.dimensions` gives them
     """
     recipe = params.method(method)
-    anchors = recipe.sspc.anchors.count if recipe.sspc else None
+    anchors = recipe.sspc.anchors if recipe.sspc else None
     return build_model(recipe.model, params.model, anchors=anchors, **dimensions)

@@ -34,10 +34,8 @@ def pretrain(params: Params, method: str, seed: int, inputs: Inputs, directory: 
     with run:
         dataset = NarratedClips(inputs.store, inputs.corpus, inputs.words, params.clips.pretrain, seed)
         torch.manual_seed(seed)
-        recipe = params.method(method)
-        objective = Objective(
-            method_model(params, method, inputs.dimensions), recipe.contrastive, recipe.sspc
-        )
+        model = method_model(params, method, inputs.dimensions)
+        objective = Objective.of_method(params.method(method), model)
         identity = {"dataset": inputs.digest, **settings}
         result = train(
             objective, dataset, collate_videos, params.pretrain, directory, run, seed=seed, identity=identity

@@ -81,7 +81,7 @@ def _of_run(weights: Path) -> tuple[nn.Module, dict[str, int]]:
             f"{record}: does not describe a trained model; name a run of pretraining or fine-tuning"
         ) from None
     widths = _widths(weights)
-    anchors = method.sspc.anchors.count if method.sspc else None
+    anchors = method.sspc.anchors if method.sspc else None
     model = build_model(
         method.model, sizes, text_dimension=widths["text"], video_dimension=widths["video"], anchors=anchors
     )
