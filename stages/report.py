@@ -1,14 +1,14 @@
-"""Stage `report`: the page, its data and its tables."""
+"""Stage `report`: the site, its data and its tables."""
 
 from multisk import console
 from multisk.layout import Layout
-from multisk.reporting.page import write_report
 from multisk.reporting.results import ReportSources
+from multisk.reporting.site import write_report
 
 
 def main() -> None:
-    """Write reports/index.html, reports/results.md and reports/data."""
-    write_report(ReportSources.below(), Layout().reports / "index.html")
+    """Write the pages, results.md, summary.md and data/ into reports/."""
+    write_report(ReportSources.below(), Layout().reports)
 
 
 if __name__ == "__main__":

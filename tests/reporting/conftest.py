@@ -206,8 +206,8 @@ def write_method(root: Path, method: str, direction: str, random: np.random.Rand
     write_text(root / "reports" / "metrics" / f"{method}.json", json.dumps(metrics))
     pd.DataFrame(ranks).to_parquet(folder / "ranks.parquet")
     pd.DataFrame(gallery).to_parquet(folder / "gallery.parquet")
-    write_record(folder, "evaluate", method)
     for seed in SEEDS:
+        write_record(folder / f"seed-{seed}", "evaluate", method, seed)
         write_training(root / "runs" / "pretrain" / method / f"seed-{seed}", "pretrain", method, seed, random)
         for benchmark in BENCHMARKS:
             directory = root / "runs" / "finetune" / method / benchmark / f"seed-{seed}"
@@ -263,6 +263,7 @@ def write_record(
     record = {
         "stage": stage, "method": method, "benchmark": benchmark, "seed": seed, "status": "finished",
         "run_id": f"id-{stage}-{method}-{benchmark}-{seed}",
+        "run_key": f"key-{stage}-{method}-{benchmark}-{seed}", "peak_mb": 1024.0 + (seed or 0),
         "git_commit": "0123456789abcdef", "git_dirty": False,
         "params_digest": "p" * 64, "dataset_digest": "d" * 64, "device": "Test CPU, 2 threads",
         "versions": {"python": "3.11.9", "torch": "2.11.0"}, "seconds": 90.0, "corpus": None,

@@ -140,10 +140,10 @@ def _seed_points(rows: pd.DataFrame, chance: float | None, scale: Scale, limit: 
 
 def _recall_curves(rows: pd.DataFrame, complete: int, present: int, scale: Scale) -> Drawing:
     drawing = canvas(WIDE, 2.6)
-    axes = drawing.subplots()
+    axes, names = drawing.subplots(), ordered(rows["method"], scale.names)
     sns.lineplot(
-        rows, x="K", y="recall", errorbar=("pi", 100), hue="method", style="method", hue_order=scale.names,
-        style_order=scale.names, palette=scale.palette, dashes=dashes(scale.palette), ax=axes,
+        rows, x="K", y="recall", errorbar=("pi", 100), hue="method", style="method", hue_order=names,
+        style_order=names, palette=scale.palette, dashes=dashes(scale.palette), ax=axes,
     )  # fmt: skip
     steps = sorted(rows["K"].unique())
     axes.plot(steps, [100 * min(k, present) / complete for k in steps], ":", color=INK, linewidth=0.8)
@@ -156,7 +156,7 @@ def _recall_curves(rows: pd.DataFrame, complete: int, present: int, scale: Scale
 
 
 def _recalls(ranks: pd.DataFrame, complete: Mapping[Hashable, float]) -> pd.DataFrame:
-    keys = ["method", "benchmark", "setting", "seed"]
+    keys = ["method", "benchmark", "setting", "seed", "direction", "file", "run_key"]
     rows = []
     for run, found in ranks.groupby(keys, sort=False)["rank"]:
         size = int(complete[run[1]])

@@ -14,13 +14,13 @@ import pandas as pd
 
 from multisk.errors import InputError
 from multisk.params import load_params
-from multisk.resumable import read_json
+from multisk.resumable import digest, read_json
 from multisk.tracking import RECORD, STEPS, flatten, read_steps
 
 SETTINGS = ("zero-shot", "fine-tuned")
 BESIDE_BENCHMARKS = ("chance", "clips")  # keys of a metrics file that are no benchmarks
 
-METRIC_COLUMNS = ("method", "benchmark", "setting", "seed", "direction", "metric", "value", "file")
+METRIC_COLUMNS = ("method", "benchmark", "setting", "seed", "direction", "metric", "value", "file", "key")
 STEP_COLUMNS = ("stage", "method", "benchmark", "seed", "step", "term", "value")
 RANK_COLUMNS = ("benchmark", "setting", "seed", "direction", "clip_id", "rank")
 GALLERY_COLUMNS = ("benchmark", "setting", "seed", "clip_id", "rank", "top")
@@ -29,9 +29,10 @@ COUNT_COLUMNS = ("seed", "modality", "space", "label", "anchor", "value", "count
 DATASET_COLUMNS = ("corpus", "role", "videos", "minutes", "clips", "missing", "silent", "failed", "digest")
 RECORD_TEXTS = (
     *("stage", "method", "benchmark", "corpus", "run_id", "status", "git_commit", "device", "started"),
-    *("command", "dvc_stage", "profile"),
+    *("command", "dvc_stage", "profile", "run_key"),
 )
-RECORD_COLUMNS = (*RECORD_TEXTS, "seed", "git_dirty", "versions", "seconds", "file")
+RECORD_FACTS = ("seed", "git_dirty", "versions", "seconds", "peak_mb")
+RECORD_COLUMNS = (*RECORD_TEXTS, *RECORD_FACTS, "file")
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,9 @@ class ReportSources:
     runs: Path  # folder of run records, steps, evaluations
     corpora: Path  # folder of corpora
     features: Path  # folder of feature stores, named after their corpora
+    claims: Path  # claims.yaml: the comparisons that were declared
+    published: Path  # published.yaml: what others wrote down
+    recipes: Path  # folder of recipes
 
     @classmethod
     def below(cls, root: Path = Path()) -> Self:
@@ -53,6 +57,9 @@ class ReportSources:
             runs=root / "runs",
             corpora=root / "data" / "corpora",
             features=root / "data" / "features",
+            claims=root / "reports" / "claims.yaml",
+            published=root / "reports" / "published.yaml",
+            recipes=root / "recipes",
         )
 
     @cached_property
@@ -74,17 +81,17 @@ def read_metrics(sources: ReportSources) -> pd.DataFrame:
         for place, value in flatten(found):
             benchmark, setting, seed, direction, metric = _split(path, place, 5)
             numbers = _seed(path, place, seed), direction, metric, _number(path, place, value)
-            rows.append((path.stem, benchmark, setting, *numbers, sources.name(path)))
+            rows.append((path.stem, benchmark, setting, *numbers, sources.name(path), place))
     return pd.DataFrame(rows, columns=list(METRIC_COLUMNS))
 
 
 def read_chance(sources: ReportSources) -> pd.DataFrame:
-    """Return the chance levels: benchmark, metric, value. All methods must agree on them."""
+    """Return the chance levels: benchmark, metric, value, file. All methods must agree on them."""
     return _shared(sources, "chance", "metric")
 
 
 def read_clip_counts(sources: ReportSources) -> pd.DataFrame:
-    """Return the sizes of the test sets: benchmark, which (present, complete, missing), value."""
+    """Return the sizes of the test sets: benchmark, which (present, complete, missing), value, file."""
     return _shared(sources, "clips", "which")
 
 
@@ -98,7 +105,8 @@ def read_runs(sources: ReportSources) -> pd.DataFrame:
         if record.get("method") and record["method"] not in sources.methods:
             continue
         texts = {key: record.get(key) or "" for key in RECORD_TEXTS}
-        facts = {key: record.get(key) for key in ("seed", "git_dirty", "versions", "seconds")}
+        texts["run_key"] = texts["run_key"] or digest(sources.name(path))[:32]
+        facts = {key: record.get(key) for key in RECORD_FACTS}
         rows.append({**texts, **facts, "file": sources.name(path)})
     runs = pd.DataFrame(rows, columns=list(RECORD_COLUMNS))
     return runs.sort_values(["started", "file"], ignore_index=True)
@@ -174,8 +182,8 @@ def _shared(sources: ReportSources, part: str, column: str) -> pd.DataFrame:
             known, where = agreed.setdefault((benchmark, key), (number, path))
             if known != number:
                 raise InputError(f"{path}: {part}/{place}: {number}, but {known} in {where}; run dvc repro")
-    rows = [(*key, number) for key, (number, _) in agreed.items()]
-    return pd.DataFrame(rows, columns=["benchmark", column, "value"])
+    rows = [(*key, number, sources.name(where)) for key, (number, where) in agreed.items()]
+    return pd.DataFrame(rows, columns=["benchmark", column, "value", "file"])
 
 
 def _steps_of(path: Path, stage: Path) -> pd.DataFrame:

@@ -1,269 +1,169 @@
-"""The tables of the page, as rows of texts that a template or a Markdown file can print."""
+"""The tables of results: means and spreads over seeds, each cell with where its numbers stand."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
 from multisk.params import Params
 from multisk.reporting import wording
+from multisk.reporting.cells import NOTHING, Body, Cell, Link, Origin, Row, Table, at, either, linked, texts
+from multisk.reporting.ledger import Ledger
 from multisk.reporting.results import SETTINGS, ordered
 
 COLUMNS = ("R1", "R5", "R10", "R50", "MedR", "GeoMean")
 SMALLER_IS_BETTER = ("MedR", "MeanR")
-NOTHING = "–"
+HEADS = ("method", "direction", *(wording.METRICS[key] for key in COLUMNS), "runs of seeds")
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A value as text; `best` where its mean leads the column."""
-
-    text: str
-    best: bool = False
-
-
-@dataclass(frozen=True)
-class Row:
-    """One method's results in one direction."""
-
-    method: str
-    name: str
-    direction: str
-    seeds: str
-    cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True)
-class Group:
-    """The rows that compare: one benchmark, one setting."""
-
-    title: str
-    benchmark: str
-    setting: str
-    rows: tuple[Row, ...]
-    chance: tuple[Cell, ...] | None
-
-
-@dataclass(frozen=True)
-class Table:
-    """A plain table; its first `words` columns are prose, the others numbers."""
-
-    caption: str
-    heads: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    words: int = 1
-
-
-def result_groups(metrics: pd.DataFrame, chance: pd.DataFrame, params: Params) -> list[Group]:
-    """Return a group per benchmark and setting; with one direction per method, the best are marked."""
-    groups = []
+def result_table(
+    name: str, caption: str, metrics: pd.DataFrame, chance: pd.DataFrame, params: Params, ledger: Ledger
+) -> Table:
+    """Return a body per benchmark and setting; with one direction per method, the best are marked."""
+    bodies = []
     for benchmark in ordered(metrics["benchmark"], wording.DOMAINS):
-        levels = chance[chance["benchmark"] == benchmark].set_index("metric")["value"]
         for setting in ordered(metrics["setting"], SETTINGS):
             part = metrics[(metrics["benchmark"] == benchmark) & (metrics["setting"] == setting)]
             if part.empty:
                 continue
             domain = wording.DOMAINS.get(benchmark, "own clips")
             title = f"{wording.benchmark_name(params, benchmark)} ({domain}), {setting}"
-            rows = _rows(part, ordered(part["method"], params.methods))
-            groups.append(Group(title, benchmark, setting, rows, _chance_cells(levels)))
-    return groups
+            rows = _rows(part, ordered(part["method"], params.methods), benchmark, setting, ledger)
+            bodies.append(Body((*rows, *_chance_row(chance, benchmark)), title))
+    return Table(name, caption, HEADS, tuple(bodies), words=2, after=1)
 
 
-def _rows(part: pd.DataFrame, methods: Sequence[str]) -> tuple[Row, ...]:
-    means = part.groupby(["method", "direction", "metric"])["value"].mean()
-    one_each = part.groupby("method")["direction"].nunique().max() == 1
-    leaders = {metric: _leader(means, metric) for metric in COLUMNS} if one_each and len(methods) > 1 else {}
-    rows = []
+def _rows(
+    part: pd.DataFrame, methods: Sequence[str], benchmark: str, setting: str, ledger: Ledger
+) -> Iterator[Row]:
+    leaders = _leaders(part) if part.groupby("method")["direction"].nunique().max() == 1 else {}
+    place = {"benchmark": benchmark, "setting": setting}
     for method in methods:
         for direction, found in part[part["method"] == method].groupby("direction", sort=False):
-            cells = []
-            for metric in COLUMNS:
-                values = list(found.loc[found["metric"] == metric, "value"])
-                best = bool(values) and means.get((method, direction, metric)) == leaders.get(metric)
-                cells.append(Cell(wording.mean_and_spread(values) if values else NOTHING, best))
-            seeds = ", ".join(str(seed) for seed in sorted(found["seed"].unique()))
-            rows.append(Row(method, wording.method_name(method), str(direction), seeds, tuple(cells)))
-    return tuple(rows)
+            cells = [_cell(found[found["metric"] == metric], leaders.get(metric)) for metric in COLUMNS]
+            runs = seed_links(ledger, method, sorted(found["seed"].unique()))
+            names = texts(wording.method_name(method), str(direction))
+            yield Row((*names, *cells, runs), data={"method": method, **place})
 
 
-def _leader(means: pd.Series, metric: str) -> float | None:
-    values = means[means.index.get_level_values("metric") == metric]
-    if values.empty:
-        return None
-    return float(values.min() if metric in SMALLER_IS_BETTER else values.max())
+def _cell(found: pd.DataFrame, leader: float | None) -> Cell:
+    if found.empty:
+        return Cell(NOTHING)
+    found = found.sort_values("seed")
+    values, several = list(found["value"]), len(found) > 1
+    text = wording.mean_and_spread(values)
+    return Cell(text, over_seeds(found, "mean ± sd" if several else "value"), found["value"].mean() == leader)
 
 
-def _chance_cells(levels: pd.Series) -> tuple[Cell, ...] | None:
-    if levels.empty:
-        return None
-    return tuple(Cell(f"{levels[metric]:.1f}" if metric in levels else NOTHING) for metric in COLUMNS)
+def over_seeds(found: pd.DataFrame, made: str) -> Origin:
+    """Return the origin of what is made of one metric's values of several seeds."""
+    first = found.iloc[0]
+    seeds = either(f"seed-{seed}" for seed in found["seed"])
+    key = f"{first['benchmark']}/{first['setting']}/{seeds}/{first['direction']}/{first['metric']}"
+    return at(first["file"], key, made)
 
 
-def _texts(cells: Sequence[Cell]) -> list[str]:
-    return [cell.text for cell in cells]
+def seed_links(ledger: Ledger, method: str, seeds: Sequence[int]) -> Cell:
+    """Return links to the evaluations of a method's seeds."""
+    links = [Link(f"seed {seed}", ledger.href("evaluate", method, int(seed))) for seed in seeds]
+    return linked(links)
 
 
-def results_frame(groups: Sequence[Group]) -> pd.DataFrame:
-    """Return result groups as one table of texts, chance included."""
-    rows = []
-    for group in groups:
-        rows += [(group.title, row.name, row.direction, row.seeds, *_texts(row.cells)) for row in group.rows]
-        if group.chance:
-            rows.append((group.title, "chance", "", "", *_texts(group.chance)))
-    heads = ["benchmark, setting", "method", "direction", "seeds", *(wording.METRICS[key] for key in COLUMNS)]
-    return pd.DataFrame(rows, columns=heads)
+def _leaders(part: pd.DataFrame) -> dict[str, float]:
+    if part["method"].nunique() < 2:
+        return {}
+    means = part.groupby(["metric", "method"])["value"].mean()
+    names = [metric for metric in COLUMNS if metric in means.index.get_level_values(0)]
+    best = {True: pd.Series.min, False: pd.Series.max}
+    return {metric: float(best[metric in SMALLER_IS_BETTER](means[metric])) for metric in names}
 
 
-def differences(metrics: pd.DataFrame, params: Params, method: str = "sspc") -> Table | None:
+def _chance_row(chance: pd.DataFrame, benchmark: str) -> Iterator[Row]:
+    levels = chance[chance["benchmark"] == benchmark].set_index("metric")
+    if len(levels):
+        cells = [
+            Cell(f"{levels['value'][metric]:.1f}", at(levels["file"][metric], f"chance/{benchmark}/{metric}"))
+            if metric in levels.index
+            else Cell(NOTHING)
+            for metric in COLUMNS
+        ]
+        yield Row((*texts("chance", ""), *cells, Cell("")), kind="chance")
+
+
+def compact_table(metrics: pd.DataFrame, params: Params, metric: str = "R10") -> pd.DataFrame:
+    """Return one metric as texts: a row per method, a column per benchmark and setting, the best bold."""
+    chosen = metrics[metrics["metric"] == metric]
+    rows: dict[str, dict[str, str]] = {
+        wording.method_name(method): {} for method in ordered(chosen["method"], params.methods)
+    }
+    for benchmark in ordered(chosen["benchmark"], wording.DOMAINS):
+        for setting in ordered(chosen["setting"], SETTINGS):
+            part = chosen[(chosen["benchmark"] == benchmark) & (chosen["setting"] == setting)]
+            leader = _leaders(part).get(metric)
+            for method, found in part.groupby("method"):
+                text = wording.mean_and_spread(list(found["value"]))
+                bold = f"**{text}**" if found["value"].mean() == leader else text
+                place = f"{wording.benchmark_name(params, benchmark)}, {setting}"
+                rows[wording.method_name(str(method))][place] = bold
+    return pd.DataFrame.from_dict(rows, orient="index").fillna(NOTHING).rename_axis("method").reset_index()
+
+
+def differences(metrics: pd.DataFrame, params: Params, ledger: Ledger, method: str = "sspc") -> Table | None:
     """Return R@10 of `method` minus every other method's, paired by seed; None without a pair."""
     recalls = metrics[metrics["metric"] == "R10"]
-    keys = ["benchmark", "setting", "seed"]
-    ours = recalls[recalls["method"] == method].set_index(keys)["value"]
-    rows = []
+    bodies = []
     for other in ordered(recalls["method"], params.methods):
-        theirs = recalls[recalls["method"] == other].set_index(keys)["value"]
-        gaps = (ours - theirs).dropna().reset_index()
-        if other == method or gaps.empty:
-            continue
-        for benchmark in ordered(gaps["benchmark"], wording.DOMAINS):
-            for setting in ordered(gaps["setting"], SETTINGS):
-                cell = gaps[(gaps["benchmark"] == benchmark) & (gaps["setting"] == setting)]
-                if len(cell):
-                    place = f"{wording.benchmark_name(params, benchmark)}, {setting}"
-                    each = ", ".join(wording.signed(gap) for gap in cell.sort_values("seed")["value"])
-                    rows.append(
-                        (place, wording.method_name(other), wording.signed(cell["value"].mean()), each)
-                    )
-    caption = (
-        f"R@10 of {wording.method_name(method)} minus that of each other method, in points, paired by seed."
+        rows = tuple(_difference_rows(recalls, method, other, params, ledger)) if other != method else ()
+        if rows:
+            bodies.append(Body(rows, f"{wording.method_name(method)} minus {wording.method_name(other)}"))
+    caption = f"R@10 of {wording.method_name(method)} minus each other method's, in points, paired by seed."
+    heads = ("benchmark, setting", "mean", "by seed", "runs of seeds")
+    return Table("differences", caption, heads, tuple(bodies), words=1, after=2) if bodies else None
+
+
+def _difference_rows(
+    recalls: pd.DataFrame, method: str, other: str, params: Params, ledger: Ledger
+) -> Iterator[Row]:
+    keys = ["benchmark", "setting", "seed"]
+    columns = [*keys, "value", "direction", "metric", "file"]
+    ours, theirs = (recalls.loc[recalls["method"] == name, columns] for name in (method, other))
+    pairs = ours.merge(theirs, on=keys, suffixes=("", "_other")).sort_values("seed")
+    for benchmark in ordered(pairs["benchmark"], wording.DOMAINS):
+        for setting in ordered(pairs["setting"], SETTINGS):
+            cell = pairs[(pairs["benchmark"] == benchmark) & (pairs["setting"] == setting)]
+            if len(cell):
+                yield _difference_row(cell, method, other, params, ledger)
+
+
+def _difference_row(cell: pd.DataFrame, method: str, other: str, params: Params, ledger: Ledger) -> Row:
+    first, gaps = cell.iloc[0], cell["value"] - cell["value_other"]
+    theirs = cell.drop(columns=["file", "direction"]).rename(
+        columns={"file_other": "file", "direction_other": "direction"}
     )
-    heads = ("benchmark, setting", "compared with", "mean", "by seed")
-    return Table(caption, heads, tuple(rows), words=2) if rows else None
-
-
-def minutes(runs: pd.DataFrame) -> Table:
-    """Return the minutes per stage and method (or corpus), summed over seeds and benchmarks."""
-    rows = []
-    runs = runs.assign(seconds=runs["seconds"].fillna(0).astype(float))
-    for names, found in runs.groupby(["stage", "method", "corpus"], sort=False):
-        stage, method, corpus = map(str, names)
-        of = wording.method_name(method) or corpus or NOTHING
-        benchmarks = ", ".join(_distinct(found["benchmark"])) or NOTHING
-        seeds = ", ".join(f"{seed:.0f}" for seed in sorted(found["seed"].dropna().unique())) or NOTHING
-        spent = f"{found['seconds'].sum() / 60:.1f}"
-        rows.append((stage, of, benchmarks, seeds, str(len(found)), spent))
-    total = f"{runs['seconds'].sum() / 60:.1f}"
-    rows.append(("all", NOTHING, NOTHING, NOTHING, str(len(runs)), total))
-    heads = ("stage", "of", "benchmarks", "seeds", "runs", "minutes")
-    return Table("Minutes per stage, summed over the runs' own clocks.", heads, tuple(rows), words=4)
-
-
-def datasets(table: pd.DataFrame) -> Table:
-    """Return the corpora and what extraction found in them."""
-    rows = []
-    for row in table.to_dict("records"):
-        sizes = (_count(row[key]) for key in ("clips", "missing", "silent", "failed"))
-        videos, digest = (_count(row["videos"]), f"{row['minutes']:.0f}"), str(row["digest"])[:12]
-        rows.append((str(row["corpus"]), str(row["role"]), *videos, *sizes, digest))
-    heads = ("corpus", "role", "videos", "minutes", "clips listed", "clips missing", "without audio")
-    caption = (
-        "The corpora. Clips listed: over all splits. Missing: listed without a file. Without audio: videos "
-        "with no audio track. Failed: videos of which a stream could not be read. "
-        f"{NOTHING}: does not apply or not run."
+    left, right = over_seeds(cell, "value"), over_seeds(theirs, "value")
+    origin = Origin(left.files + right.files, left.keys + right.keys, "mean difference")
+    runs = (
+        *seed_links(ledger, method, list(cell["seed"])).links,
+        *seed_links(ledger, other, list(cell["seed"])).links,
     )
-    return Table(caption, (*heads, "failed", "digest"), tuple(rows), words=2)
+    place = f"{wording.benchmark_name(params, first['benchmark'])}, {first['setting']}"
+    each = Cell(", ".join(wording.signed(gap) for gap in gaps))
+    return Row((Cell(place), Cell(wording.signed(gaps.mean()), origin), each, linked(runs)))
 
 
 def test_sizes(counts: pd.DataFrame, params: Params) -> Table | None:
     """Return the sizes of the test sets that R@K divides by; None without counts."""
     rows = []
     for benchmark in ordered(counts["benchmark"], wording.DOMAINS):
-        sizes = counts[counts["benchmark"] == benchmark].set_index("which")["value"]
-        texts = (_count(sizes.get(which)) for which in ("complete", "present", "missing"))
-        rows.append((wording.benchmark_name(params, benchmark), *texts))
+        found = counts[counts["benchmark"] == benchmark].set_index("which")
+        cells = [
+            Cell(f"{int(found['value'][which]):,}", at(found["file"][which], f"clips/{benchmark}/{which}"))
+            if which in found.index
+            else Cell(NOTHING)
+            for which in ("complete", "present", "missing")
+        ]
+        rows.append(Row((Cell(wording.benchmark_name(params, benchmark)), *cells)))
     caption = (
         "Test clips. R@K divides by all of them: a missing clip is an error; MedR is over those present."
     )
-    return Table(caption, ("benchmark", "all", "present", "missing"), tuple(rows)) if rows else None
-
-
-def extractors(params: Params) -> Table:
-    """Return which networks made the features, and where their weights come from."""
-    features = params.features
-    motion = (
-        f"3-D ResNeXt, blocks {'-'.join(map(str, features.motion.blocks))}, width {features.motion.width}"
-    )
-    words = f"word vectors, {features.words.dimension}-d"
-    rows = (
-        (
-            "appearance",
-            features.appearance.model,
-            _weights(features.appearance.weights, features.appearance.seed),
-        ),
-        ("motion", motion, _weights(features.motion.weights, features.motion.seed)),
-        ("text", words, _word_source(features.words.source)),
-        ("audio", "log-mel, 40 bands; its network is trained with the rest", NOTHING),
-    )
-    return Table("What made the features.", ("stream", "extractor", "weights"), rows, words=3)
-
-
-def _weights(weights: str, seed: int) -> str:
-    return f"random, seeded ({seed})" if weights == "random" else weights
-
-
-def _word_source(source: str) -> str:
-    return "skip-gram, trained on the narrations" if source == "skipgram" else source
-
-
-def facts(runs: pd.DataFrame, params: Params) -> list[tuple[str, str]]:
-    """Return terms and values that describe what ran and where; several values are all named."""
-    commits = runs["git_commit"].replace("", "no commit").str[:12]
-    dirty = runs["git_dirty"].map(lambda flag: " with uncommitted changes" if flag else "")
-    seeds = sorted({int(seed) for seed in runs["seed"].dropna()})
-    found = [
-        ("profile", wording.listed(_distinct(runs["profile"]))),
-        ("commit", wording.listed(_distinct(commits + dirty))),
-        ("device", wording.listed(_distinct(runs["device"]))),
-        ("seeds", wording.listed([str(seed) for seed in seeds])),
-        ("methods", wording.listed([wording.method_name(method) for method in params.methods])),
-    ]
-    unfinished = runs[runs["status"].isin(["running", "failed"])]
-    if len(unfinished):
-        found.append(("unfinished", wording.listed(list(unfinished["file"]))))
-    return found
-
-
-def versions(runs: pd.DataFrame) -> list[tuple[str, str]]:
-    """Return packages and versions over all runs."""
-    seen: dict[str, dict[str, None]] = {}
-    for installed in runs["versions"]:
-        for package, version in (installed if isinstance(installed, Mapping) else {}).items():
-            seen.setdefault(package, {})[str(version)] = None
-    return [(package, wording.listed(list(found))) for package, found in seen.items()]
-
-
-def records(runs: pd.DataFrame) -> Table:
-    """Return each run with what makes it again."""
-    rows = []
-    for run in runs.to_dict("records"):
-        seed = "" if pd.isna(run["seed"]) else f"seed {run['seed']:.0f}"
-        parts = (run["stage"], wording.method_name(run["method"]), run["benchmark"], run["corpus"], seed)
-        again = f"dvc repro {run['dvc_stage']}" if run["dvc_stage"] else run["command"]
-        commit = f"{run['git_commit'][:12] or NOTHING}{'*' if run['git_dirty'] else ''}"
-        taken = NOTHING if pd.isna(run["seconds"]) else f"{run['seconds'] / 60:.1f}"
-        mirrored = run["run_id"] or "not mirrored"
-        rows.append((" ".join(filter(None, parts)), mirrored, commit, taken, again, run["file"]))
-    caption = "Every run: its id in MLflow, commit (* with uncommitted changes), command and record."
-    return Table(
-        caption, ("run", "MLflow run", "commit", "minutes", "made by", "record"), tuple(rows), words=6
-    )
-
-
-def _distinct(values: pd.Series) -> list[str]:
-    return [str(value) for value in values.unique() if value]
-
-
-def _count(value: Any) -> str:
-    return NOTHING if value is None or pd.isna(value) else f"{int(value):,}"
+    heads = ("benchmark", "all", "present", "missing")
+    return Table("sizes", caption, heads, (Body(tuple(rows)),)) if rows else None

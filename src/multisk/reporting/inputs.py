@@ -1,0 +1,69 @@
+"""Everything that the site shows, read once."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from multisk.params import Params, load_params
+from multisk.reporting.ledger import Ledger
+from multisk.reporting.panels import Scale
+from multisk.reporting.results import (
+    COUNT_COLUMNS,
+    GALLERY_COLUMNS,
+    NMI_COLUMNS,
+    RANK_COLUMNS,
+    ReportSources,
+    ordered,
+    read_chance,
+    read_clip_counts,
+    read_datasets,
+    read_evaluations,
+    read_metrics,
+    read_runs,
+    read_training,
+)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Tidy tables; measured rows have the key of the run that made them."""
+
+    sources: ReportSources
+    params: Params
+    ledger: Ledger
+    metrics: pd.DataFrame
+    chance: pd.DataFrame
+    sizes: pd.DataFrame
+    runs: pd.DataFrame
+    training: pd.DataFrame
+    ranks: pd.DataFrame
+    gallery: pd.DataFrame
+    nmi: pd.DataFrame
+    counts: pd.DataFrame
+    datasets: pd.DataFrame
+
+    @classmethod
+    def read(cls, sources: ReportSources) -> "Inputs":
+        """Read all sources; raise InputError for one that is malformed."""
+        runs = read_runs(sources)
+        ledger = Ledger(runs)
+        return cls(
+            sources=sources,
+            params=load_params(sources.params),
+            ledger=ledger,
+            metrics=ledger.traced(read_metrics(sources)),
+            chance=read_chance(sources),
+            sizes=read_clip_counts(sources),
+            runs=runs,
+            training=ledger.traced(read_training(sources)),
+            ranks=ledger.traced(read_evaluations(sources, "ranks", RANK_COLUMNS)),
+            gallery=read_evaluations(sources, "gallery", GALLERY_COLUMNS),
+            nmi=ledger.traced(read_evaluations(sources, "anchors_nmi", NMI_COLUMNS)),
+            counts=ledger.traced(read_evaluations(sources, "anchors_counts", COUNT_COLUMNS)),
+            datasets=read_datasets(sources),
+        )
+
+    @property
+    def scale(self) -> Scale:
+        """The methods of params.yaml and any others that left results, in that order."""
+        return Scale(tuple(ordered([*self.params.methods, *self.metrics["method"]], self.params.methods)))

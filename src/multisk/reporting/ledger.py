@@ -1,0 +1,47 @@
+"""Which run made which numbers, and where the site shows it."""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+PLACE = ["stage", "method", "benchmark", "seed"]
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The run records, by what they were for."""
+
+    runs: pd.DataFrame  # of read_runs
+
+    def find(self, stage: str, method: str, seed: int, benchmark: str = "") -> Mapping[Hashable, Any] | None:
+        """Return a run's row, or None where no record of it was left."""
+        place = dict(zip(PLACE, (stage, method, benchmark, seed), strict=True))
+        found = self.runs[(self.runs[PLACE] == pd.Series(place)).all(axis=1)]
+        return None if found.empty else found.iloc[-1].to_dict()
+
+    def href(self, stage: str, method: str, seed: int, benchmark: str = "") -> str:
+        """Return the link to a run; to the page of runs where no record of it was left."""
+        run = self.find(stage, method, seed, benchmark)
+        return run_href(run["run_key"]) if run else "runs.html"
+
+    def traced(self, data: pd.DataFrame) -> pd.DataFrame:
+        """Add the column run_key: of the run of a row's stage, or of the evaluation where it names none.
+
+        One evaluation covers both benchmarks, so its place has none.
+        """
+        keys = self.runs.drop_duplicates(PLACE, keep="last").set_index(PLACE)["run_key"]
+        places = data if "stage" in data else data.assign(stage="evaluate", benchmark="")
+        found = keys.reindex(pd.MultiIndex.from_frame(places[PLACE]))
+        return data.assign(run_key=found.fillna("").to_numpy())
+
+
+def run_href(run_key: str) -> str:
+    """Return the link to a run on the page of runs."""
+    return f"runs.html#{run_anchor(run_key)}"
+
+
+def run_anchor(run_key: str) -> str:
+    """Return the id of a run's row on the page of runs."""
+    return f"run-{run_key}"

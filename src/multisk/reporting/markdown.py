@@ -1,0 +1,55 @@
+"""The results as Markdown: all of them for results.md, the main ones for the README."""
+
+from pathlib import Path
+
+from multisk.errors import InputError
+from multisk.reporting import tables, wording
+from multisk.reporting.inputs import Inputs
+from multisk.reporting.results import headline
+
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+
+
+def results_markdown(inputs: Inputs) -> str:
+    """Return the headline direction's results as a table, with chance."""
+    if inputs.metrics.empty:
+        return "Not run: no metrics; `dvc repro` makes them.\n"
+    found = headline(inputs.metrics), inputs.chance, inputs.params, inputs.ledger
+    table = tables.result_table("results", "", *found).frame().rename(columns={"": "benchmark, setting"})
+    return f"{_head(inputs)}\n\n{table.to_markdown(index=False, disable_numparse=True)}\n"
+
+
+def summary_markdown(inputs: Inputs) -> str:
+    """Return what the README shows: R@10 of every method."""
+    if inputs.metrics.empty:
+        return "Not run: no metrics; `dvc repro` makes them.\n"
+    table = tables.compact_table(headline(inputs.metrics), inputs.params)
+    return f"{_head(inputs)}\n\nR@10:\n\n{table.to_markdown(index=False, disable_numparse=True)}\n"
+
+
+def _head(inputs: Inputs) -> str:
+    seeds = wording.listed([str(seed) for seed in sorted(inputs.metrics["seed"].unique())])
+    return (
+        f"Text → video+audio, profile `{inputs.params.profile}`: mean ± standard deviation over seeds "
+        f"{seeds}. R@K and GeoMean in percent. "
+        "Not the published setting: do not compare with the paper's numbers."
+    )
+
+
+def with_summary(readme: Path, summary: Path) -> str:
+    """Return a README's text with the summary between its markers.
+
+    Raises InputError where a file or a marker is missing.
+    """
+    text, tables_of = _text(readme, "git checkout README.md"), _text(summary, "dvc repro report")
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise InputError(f"{readme}: needs one line {BEGIN} and one line {END} below it")
+    before, _, rest = text.partition(BEGIN)
+    return f"{before}{BEGIN}\n{tables_of.strip()}\n{END}{rest.partition(END)[2]}"
+
+
+def _text(path: Path, remedy: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; {remedy}") from None

@@ -1,0 +1,64 @@
+"""The page of the anchors: how they are used, and whether they mean something."""
+
+import pandas as pd
+
+from multisk.reporting import curves, figures, wording
+from multisk.reporting.cells import NOTHING, Body, Cell, Link, Row, Table, at, column, linked
+from multisk.reporting.inputs import Inputs
+from multisk.reporting.ledger import run_href
+from multisk.reporting.pages.page import Page
+from multisk.reporting.panels import cells
+
+KINDS = ("anchors", "k-means", "shuffled")
+
+
+def build(inputs: Inputs) -> Page:
+    """Return anchors.html."""
+    scale, training = inputs.scale, inputs.training
+    drawn = {
+        "nmi": figures.nmi_figure(inputs.nmi, scale) if len(inputs.nmi) else None,
+        "anchors": figures.anchor_figure(inputs.counts) if len(inputs.counts) else None,
+        "usage": curves.usage_figure(training),
+        "sspc": curves.sspc_figure(training),
+    }
+    return Page(
+        name="anchors",
+        label="Anchors",
+        title="Do the anchors mean something?",
+        summary="Mutual information of anchors and what clips show, and how training uses the anchors.",
+        context={"nmi": nmi_table(inputs.nmi) if len(inputs.nmi) else None},
+        figures={name: figure if figure and figure.panels else None for name, figure in drawn.items()},
+    )
+
+
+def nmi_table(nmi: pd.DataFrame) -> Table:
+    """Return the normalised mutual information: a body per method and label, a column per kind."""
+    bodies = []
+    for (method, label), found in cells(nmi, ("method", "label")):
+        rows = tuple(_nmi_row(part) for _, part in cells(found, ("space", "modality")))
+        bodies.append(Body(rows, f"{wording.method_name(method)}: {label}"))
+    caption = (
+        "Normalised mutual information of each clip's most similar anchor and what the clip shows: mean ± "
+        "standard deviation over the seeds linked. 1: the one tells the other; shuffled: the level of no relation."
+    )
+    heads = ("modality, space", *KINDS, "runs of seeds")
+    return Table("nmi", caption, heads, tuple(bodies), words=1, after=1)
+
+
+def _nmi_row(found: pd.DataFrame) -> Row:
+    first = found.iloc[0]
+    seeds = found.drop_duplicates("seed").sort_values("seed")
+    links = [Link(f"seed {run['seed']}", run_href(run["run_key"])) for run in seeds.to_dict("records")]
+    name = f"{wording.modality_name(first['modality'])}, {first['space']} space"
+    kinds = (_nmi_cell(found[found["kind"] == kind].sort_values("seed")) for kind in KINDS)
+    return Row((Cell(name), *kinds, linked(links)))
+
+
+def _nmi_cell(found: pd.DataFrame) -> Cell:
+    if found.empty:
+        return Cell(NOTHING)
+    first = found.iloc[0]
+    rows = {name: first[name] for name in ("modality", "space", "label", "kind")}
+    key = column("nmi", **rows)
+    made = "mean ± sd" if len(found) > 1 else "value"
+    return Cell(wording.mean_and_spread(list(found["nmi"]), 2), at(first["file"], key, made))

@@ -1,0 +1,21 @@
+"""The page of costs: minutes, memory and pace."""
+
+from functools import partial
+
+from multisk.reporting import curves, facts, wording
+from multisk.reporting.inputs import Inputs
+from multisk.reporting.pages.page import Page
+
+
+def build(inputs: Inputs) -> Page:
+    """Return cost.html."""
+    label = partial(wording.benchmark_name, inputs.params)
+    pace = curves.pace_figure(inputs.training, inputs.scale, label)
+    return Page(
+        name="cost",
+        label="Cost",
+        title="What it costs",
+        summary="Minutes and peak memory of every stage, method and trial.",
+        context={"costs": facts.costs(inputs.runs) if len(inputs.runs) else None},
+        figures={"pace": pace if pace.panels else None},
+    )

@@ -1,0 +1,60 @@
+"""The first page: what came out, beside chance and beside what was published."""
+
+from functools import partial
+
+from multisk.reporting import facts, figures, tables, wording
+from multisk.reporting.cells import Table
+from multisk.reporting.inputs import Inputs
+from multisk.reporting.notice import notice
+from multisk.reporting.pages.page import Page
+from multisk.reporting.panels import Figure
+from multisk.reporting.results import headline
+
+SPREAD = "mean ± standard deviation (n − 1) over the seeds linked; R@K and GeoMean in percent, MedR in ranks."
+HEADLINE = f"Text → video+audio: {SPREAD} The leading mean of each column is bold."
+DIRECTIONS = f"All directions: {SPREAD} A direction without + that names two modalities is of a fused pair."
+
+
+def build(inputs: Inputs) -> Page:
+    """Return index.html."""
+    context = {
+        "notice": notice(inputs.params),
+        "methods": wording.listed(inputs.scale.names),
+        "facts": facts.facts(inputs.runs, inputs.params) if len(inputs.runs) else None,
+        "results": _results(inputs),
+        "directions": _directions(inputs),
+        "differences": tables.differences(headline(inputs.metrics), inputs.params, inputs.ledger),
+        "sizes": tables.test_sizes(inputs.sizes, inputs.params),
+    }
+    return Page(
+        name="index",
+        label="Results",
+        title=inputs.params.report.title,
+        summary="What was measured, by method, benchmark and setting, beside chance.",
+        context=context,
+        figures=_figures(inputs),
+        data={"results": inputs.metrics.drop(columns="key")},
+    )
+
+
+def _results(inputs: Inputs) -> Table | None:
+    found = headline(inputs.metrics), inputs.chance, inputs.params, inputs.ledger
+    return tables.result_table("results", HEADLINE, *found) if len(inputs.metrics) else None
+
+
+def _directions(inputs: Inputs) -> Table | None:
+    found = inputs.metrics, inputs.chance, inputs.params, inputs.ledger
+    return tables.result_table("directions", DIRECTIONS, *found) if len(inputs.metrics) else None
+
+
+def _figures(inputs: Inputs) -> dict[str, Figure | None]:
+    scale, label = inputs.scale, partial(wording.benchmark_name, inputs.params)
+    sizes = inputs.sizes.pivot(index="benchmark", columns="which", values="value")
+    ranks = inputs.ranks[inputs.ranks["benchmark"].isin(sizes.index)]
+    measured = len(inputs.metrics) > 0
+    return {
+        "headline": figures.headline_figure(inputs.metrics, inputs.chance, scale, label)
+        if measured
+        else None,
+        "recall": figures.recall_figure(ranks, sizes, scale, label) if len(ranks) else None,
+    }

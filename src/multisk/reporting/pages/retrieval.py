@@ -1,0 +1,52 @@
+"""The gallery: captions, and the clips that were found for them."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from multisk.corpora.manifest import Corpus
+from multisk.reporting import gallery, wording
+from multisk.reporting.cells import column
+from multisk.reporting.inputs import Inputs
+from multisk.reporting.pages.page import Page
+from multisk.reporting.results import SETTINGS, ordered
+
+
+def build(inputs: Inputs) -> Page:
+    """Return retrieval.html."""
+    return Page(
+        name="retrieval",
+        label="Retrieval",
+        title="Retrieval gallery",
+        summary="A random sample of captions with the clips ranked highest for each.",
+        context={"galleries": list(_galleries(inputs)), "seed": gallery.SAMPLE_SEED},
+    )
+
+
+def _galleries(inputs: Inputs) -> Iterator[dict[str, Any]]:
+    """Yield a gallery per benchmark: SSPC's, or that of the last method that has one; zero-shot first."""
+    for benchmark, domain in wording.DOMAINS.items():
+        name = wording.benchmark_name(inputs.params, benchmark)
+        rows = inputs.gallery[inputs.gallery["benchmark"] == benchmark]
+        folder = inputs.sources.corpora / name
+        if rows.empty or not (folder / "corpus.json").exists():
+            yield {"name": name, "domain": domain, "queries": None}
+            continue
+        method = ordered(rows["method"], ["sspc", *reversed(inputs.params.methods)])[0]
+        rows_of = rows[rows["method"] == method]
+        setting, seed = ordered(rows_of["setting"], SETTINGS)[0], int(rows_of["seed"].min())
+        count = inputs.params.report.gallery_queries
+        shown = gallery.queries(
+            rows, Corpus.open(folder), method=method, setting=setting, seed=seed, count=count
+        )
+        yield {
+            "name": name,
+            "domain": domain,
+            "method": wording.method_name(method),
+            "setting": setting,
+            "seed": seed,
+            "file": rows_of["file"].iloc[0],
+            "key": partial(column, "rank", benchmark=benchmark, setting=setting, seed=seed),
+            "run": inputs.ledger.href("evaluate", method, seed),
+            "queries": shown,
+        }

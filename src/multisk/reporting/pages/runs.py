@@ -1,0 +1,45 @@
+"""The page of runs: what ran where, how training went, and how to do each run again."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from multisk.reporting import curves, facts, wording
+from multisk.reporting.inputs import Inputs
+from multisk.reporting.pages.page import Page
+from multisk.tracking import METRICS, PATCH, STEPS
+
+BESIDE = (STEPS, METRICS, "model.safetensors", "ema.safetensors", PATCH)
+
+
+def build(inputs: Inputs) -> Page:
+    """Return runs.html."""
+    scale, training = inputs.scale, inputs.training
+    label = partial(wording.benchmark_name, inputs.params)
+    drawn = {
+        "loss": curves.loss_figure(training, scale, label),
+        "contrastive": curves.contrastive_figure(training, scale),
+    }
+    ran = len(inputs.runs) > 0
+    context = {
+        "facts": facts.facts(inputs.runs, inputs.params) if ran else None,
+        "versions": facts.versions(inputs.runs),
+        "datasets": facts.datasets(inputs.datasets) if len(inputs.datasets) else None,
+        "extractors": facts.extractors(inputs.params),
+        "records": facts.records(inputs.runs, _beside(inputs)) if ran else None,
+    }
+    return Page(
+        name="runs",
+        label="Runs",
+        title="Runs and provenance",
+        summary="Every run with its MLflow id, commit, command and files, and how training went.",
+        context=context,
+        figures={name: figure if figure.panels else None for name, figure in drawn.items()},
+        data={"runs": inputs.runs.drop(columns="versions")},
+    )
+
+
+def _beside(inputs: Inputs) -> Mapping[str, list[str]]:
+    root = inputs.sources.params.parent
+    folders = {file: (root / Path(file)).parent for file in inputs.runs["file"]}
+    return {file: [name for name in BESIDE if (folder / name).exists()] for file, folder in folders.items()}

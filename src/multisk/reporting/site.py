@@ -1,0 +1,72 @@
+"""The site: its pages, their data as CSV, the results as Markdown."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from multisk.reporting.inputs import Inputs
+from multisk.reporting.markdown import results_markdown, summary_markdown
+from multisk.reporting.notice import footer
+from multisk.reporting.pages import ablations, anchors, claims, cost, results, retrieval, runs
+from multisk.reporting.pages.page import Page
+from multisk.reporting.results import ReportSources
+
+PAGES = (results, ablations, claims, anchors, retrieval, runs, cost)
+
+
+def write_report(sources: ReportSources, folder: Path) -> None:
+    """Write the pages into a folder, beside them `results.md` and `summary.md`, and their data in `data/`.
+
+    A part whose inputs are missing says so in its place. Raises InputError for malformed inputs.
+    """
+    inputs = Inputs.read(sources)
+    pages = [page.build(inputs) for page in PAGES]
+    for name, text in zip((page.file for page in pages), _rendered(pages, inputs), strict=True):
+        _write(folder / name, text)
+    for page in pages:
+        for name, table in _data(page):
+            _write(folder / "data" / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
+    _write(folder / "results.md", results_markdown(inputs))
+    _write(folder / "summary.md", summary_markdown(inputs))
+
+
+def _data(page: Page) -> list[tuple[str, pd.DataFrame]]:
+    drawn = [(name, figure.data) for name, figure in page.figures.items() if figure]
+    return [*drawn, *page.data.items()]
+
+
+def _rendered(pages: Sequence[Page], inputs: Inputs) -> list[str]:
+    files = resources.files(__package__)
+    script = files.joinpath("sort.js").read_text(encoding="utf-8")
+    environment = Environment(
+        loader=PackageLoader("multisk.reporting", "pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(
+        css=Markup(files.joinpath("style.css").read_text(encoding="utf-8")),
+        script=Markup(script),
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        site=inputs.params.report.title,
+        site_pages=pages,
+        footer=footer(inputs.params),
+    )
+    return [
+        environment.get_template(page.file).render(page=page, figures=page.figures, **page.context)
+        for page in pages
+    ]
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".tmp")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
