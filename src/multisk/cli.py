@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from multisk import console
-from multisk.commands import published, search
+from multisk.commands import published, report, search
 from multisk.errors import InputError
 from multisk.layout import Layout, home
 from multisk.params import load_params
@@ -24,6 +24,7 @@ app.command()(published.unpack)
 app.command("import-checkpoint")(published.import_checkpoint)
 app.command()(search.index)
 app.command()(search.search)
+app.command()(report.readme)
 
 
 @app.command()
