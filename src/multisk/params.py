@@ -27,6 +27,7 @@ def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
 
 
 Range = Annotated[tuple[Positive, Positive], AfterValidator(_ordered)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Benchmark = Literal["youcook2", "msrvtt"]
 Sampling = Literal["clip", "nearest", "max_pool"]  # how too many features become video_tokens
 
@@ -101,18 +102,32 @@ class Published(Section):
 # --- features ----------------------------------------------------------------------------------
 
 
-class Appearance(Section):
-    """2-D CNN features at a fixed rate (paper: ResNet-152 on ImageNet, 1 per second)."""
+class FeatureNetwork(Section):
+    """Where a network's weights come from."""
 
-    model: str  # a timm name
-    weights: str  # "random" (seeded; all stages are read), "pretrained" (by timm) or a path
+    weights: str
+    sha256: Sha256 | None  # of the file that `weights` names; None: recorded, but not checked
+
+    @model_validator(mode="after")
+    def _checksum_is_of_a_file(self) -> Self:
+        if self.sha256 is not None and self.weights in ("random", "pretrained"):
+            raise ValueError(f"sha256 is checked of a file: with weights {self.weights}, set it to null")
+        return self
+
+
+class Appearance(FeatureNetwork):
+    """Features of frames at a fixed rate (paper: ResNet-152 on ImageNet, 1 per second)."""
+
+    model: str  # a timm name, or clip: and a folder (or a name in transformers' cache)
+    weights: str  # "random" (seeded; all stages are read), "pretrained" (the model's own) or a path
     seed: Natural
     features_per_second: Positive
     short_side: Count
+    crop: bool  # the central square alone, which transformers need; paper: the whole picture
     batch_size: Count
 
 
-class Motion(Section):
+class Motion(FeatureNetwork):
     """3-D ResNeXt features of windows of frames (paper: ResNeXt-101 on Kinetics, 16 frames at 24/s)."""
 
     blocks: tuple[Count, Count, Count, Count]
@@ -127,9 +142,9 @@ class Motion(Section):
 
 
 class Words(Section):
-    """Word vectors: skip-gram trained on the transcripts, or a published file (word2vec, GloVe)."""
+    """Word vectors: trained on the transcripts (skip-gram), published (word2vec, GloVe), or CLIP's tokens."""
 
-    source: str  # "skipgram" or a path
+    source: str  # "skipgram", a path, or clip: and a folder (or a name in transformers' cache)
     dimension: Count
     epochs: Count
     window: Count
@@ -483,6 +498,7 @@ class Tracking(Section):
 
     experiment: str
     uri: str | None  # None: sqlite in tracking/ beside params.yaml
+    log_weights_megabytes: Weight  # larger weights are registered by path and sha256 alone
 
 
 class Report(Section):

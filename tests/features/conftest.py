@@ -108,9 +108,11 @@ def features_settings(**changes: Any) -> Features:
         "appearance": {
             "model": "test_resnet",
             "weights": "random",
+            "sha256": None,
             "seed": 0,
             "features_per_second": 2,
             "short_side": 32,
+            "crop": False,
             "batch_size": 3,
         },
         "motion": {
@@ -118,6 +120,7 @@ def features_settings(**changes: Any) -> Features:
             "cardinality": 2,
             "width": 4,
             "weights": "random",
+            "sha256": None,
             "seed": 0,
             "frames_per_second": 24,
             "window": 16,

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from multisk.errors import InputError
 from multisk.features.appearance import AppearanceNetwork
-from multisk.features.extractors import draw_weights, load_weights
+from multisk.features.extractors import draw_weights, prepare_extractors
 from multisk.features.motion import KINETICS_MEAN, MotionNetwork, ResNeXt3d
 
 
@@ -69,7 +69,7 @@ def test_stage_sizes() -> None:
 
 @torch.inference_mode()
 def test_appearance_is_the_mean_over_the_whole_picture() -> None:
-    network = AppearanceNetwork("test_resnet").eval()
+    network = AppearanceNetwork("resnet10t").eval()
     frames = pictures(2, 40, 96)
     normalised = (frames / 255 - torch.tensor((0.485, 0.456, 0.406))) / torch.tensor((0.229, 0.224, 0.225))
     maps = network.backbone.forward_features(normalised.permute(0, 3, 1, 2))
@@ -77,25 +77,32 @@ def test_appearance_is_the_mean_over_the_whole_picture() -> None:
     torch.testing.assert_close(network(frames), F.adaptive_avg_pool2d(maps, 1).flatten(1))
 
 
-def test_refuses_what_is_no_cnn() -> None:
+@torch.inference_mode()
+def test_a_transformer_gives_its_pooled_token_of_squares() -> None:
+    network = AppearanceNetwork("test_vit").eval()
+    frames = pictures(2, 160, 160)
+    normalised = (frames.permute(0, 3, 1, 2) / 255 - 0.5) / 0.5  # its own statistics, not ImageNet's
+    tokens = network.backbone.forward_features(normalised)
+    pooled = network.backbone.fc_norm(tokens[:, 0])
+    assert network.side == 160
+    torch.testing.assert_close(network(frames), pooled)
+    assert network(frames).shape == (2, network.dimension)
+
+
+@pytest.mark.parametrize("model", ["test_convnext", "test_efficientnet", "mobilenetv3_small_050"])
+@torch.inference_mode()
+def test_other_networks_say_how_wide_their_features_are(model: str) -> None:
+    network = AppearanceNetwork(model).eval()
+    assert network(pictures(2, 64, 96)).shape == (2, network.dimension)
+
+
+def test_names_models_that_do_not_fit(tmp_path, settings) -> None:
     with pytest.raises(InputError, match=r"features\.appearance: Unknown model \(resnet1234\)"):
         AppearanceNetwork("resnet1234")
-    with pytest.raises(InputError, match="test_vit gives no feature maps"):
-        AppearanceNetwork("test_vit")(pictures(1, 160, 160))
-
-
-def test_loads_published_layouts(tmp_path) -> None:
-    published = ResNeXt3d((1, 1, 1, 1), cardinality=2, width=4, classes=7)
-    state = {f"module.{key}": value for key, value in published.state_dict().items()}
-    torch.save({"epoch": 3, "arch": "resnext", "state_dict": state}, tmp_path / "published.pth")
-    network = ResNeXt3d((1, 1, 1, 1), cardinality=2, width=4)
-    load_weights(network, tmp_path / "published.pth", "motion")
-    for key, value in network.state_dict().items():
-        assert torch.equal(value, published.state_dict()[key]), key
-    with pytest.raises(InputError, match=r"features\.motion\.weights: .*none\.pth"):
-        load_weights(network, tmp_path / "none.pth", "motion")
-    with pytest.raises(InputError, match=r"features\.motion\.weights: .*Missing key"):
-        load_weights(ResNeXt3d((2, 1, 1, 1), 2, 4), tmp_path / "published.pth", "motion")
-    (tmp_path / "text.pth").write_text("no checkpoint")
-    with pytest.raises(InputError, match=r"text\.pth"):
-        load_weights(network, tmp_path / "text.pth", "motion")
+    with pytest.raises(InputError, match=r"appearance\.weights: .* which test_vit lacks"):
+        AppearanceNetwork("test_vit", every_stage=True)
+    path = tmp_path / "vit.pth"
+    torch.save(AppearanceNetwork("test_vit").backbone.state_dict(), path)
+    options = settings(appearance__model="test_vit", appearance__weights=str(path))
+    with pytest.raises(InputError, match=r"takes no 42 x 32 frames: .*set crop: true and short_side: 160"):
+        prepare_extractors(None, options, tmp_path / "out")

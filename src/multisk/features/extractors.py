@@ -1,7 +1,7 @@
 """The two networks that make features, fixed once and then used for every corpus.
 
     data/extractors/appearance.safetensors, motion.safetensors    all weights and statistics
-                    extractors.json                               settings and checksums
+                    extractors.json    settings, checksums, and of published weights the file they came from
 
 Random weights stand in for trained ones where none can be had. A random network tells pictures apart only
 if each layer's output is centred and scaled to the pictures it sees; so its batch normalisations, and one
@@ -16,18 +16,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from multisk.corpora.manifest import Corpus
-from multisk.errors import InputError
+from multisk.errors import InputError, one_line
 from multisk.features.appearance import AppearanceNetwork
+from multisk.features.clip import ClipPictures, clip_name
 from multisk.features.decode import MediaReader, Sampling
 from multisk.features.motion import MotionNetwork, ResNeXt3d
+from multisk.features.weights import load_weights
 from multisk.params import Features
 from multisk.resumable import digest, file_digest, read_json, write_json
 
+NETWORKS = ("appearance", "motion")
 CALIBRATION_BATCH = 128
 CALIBRATION_VIDEOS = 32
 CALIBRATION_FRAMES = 8  # of each video
@@ -37,7 +39,7 @@ CALIBRATION_WINDOWS = 8  # of each video
 class Extractor(nn.Module):
     """A network, and for random weights the normalisation of its features, each dimension by itself."""
 
-    def __init__(self, network: AppearanceNetwork | MotionNetwork, *, random: bool) -> None:
+    def __init__(self, network: AppearanceNetwork | ClipPictures | MotionNetwork, *, random: bool) -> None:
         super().__init__()
         self.network = network
         self.dimension = network.dimension
@@ -61,10 +63,12 @@ class Extractors:
         folder = Path(folder)
         written = read_json(folder / "extractors.json")
         networks = {}
-        for name, network in _build(settings).items():
+        for name in NETWORKS:
             path = folder / f"{name}.safetensors"
             if written.get(name, {}).get("settings") != _settings(settings)[name]:
                 raise InputError(f"params.yaml: features.{name}: {path} has other settings; make it again")
+        for name, network in _build(settings, written).items():
+            path = folder / f"{name}.safetensors"
             if written[name]["sha256"] != file_digest(path):
                 raise InputError(f"{path}: differs from the checksum in extractors.json; make it again")
             network.load_state_dict(load_file(path))
@@ -73,44 +77,71 @@ class Extractors:
 
 
 def prepare_extractors(
-    corpus: Corpus, settings: Features, out: Path | str, device: torch.device | str = "cpu"
+    corpus: Corpus | None, settings: Features, out: Path | str, device: torch.device | str = "cpu"
 ) -> None:
     """Fix both networks and write them to the folder `out`.
 
     Random weights are drawn from `seed` and calibrated on training videos of `corpus`; others are copied.
-    Raises InputError for a model or weights that cannot be had, and if no training video decodes.
+    Raises InputError for a model or weights that cannot be had or do not fit each other or the frames, and if
+    no training video decodes.
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    networks = _build(settings, pretrained=True)
+    networks = _build(settings)
+    sources = {name: _take_published(network, settings, name) for name, network in networks.items()}
     random = {name: network for name, network in networks.items() if _weights(settings, name) == "random"}
-    for name, network in random.items():
-        draw_weights(network, getattr(settings, name).seed)
+    for name, network in networks.items():
+        _try(network.to(device), name, settings)
     if random:
+        assert corpus is not None, "random weights are calibrated on a corpus"
+        for name, network in random.items():
+            draw_weights(network, getattr(settings, name).seed)
         samples = _samples(corpus, settings)
         for name, network in random.items():
-            calibrate(network.to(device), samples[name], getattr(settings, name).seed)
+            calibrate(network, samples[name], getattr(settings, name).seed)
     written: dict[str, Any] = {}
     for name, network in networks.items():
-        _try(network.to(device), device)
         path = out / f"{name}.safetensors"
         state = {key: value.cpu().contiguous() for key, value in network.state_dict().items()}
         path.write_bytes(save(state))
-        written[name] = {"settings": _settings(settings)[name], "sha256": file_digest(path)}
-    write_json(out / "extractors.json", {**written, "calibrated_on": {corpus.name: corpus.digest}})
+        written[name] = {"settings": _settings(settings)[name], "sha256": file_digest(path), **sources[name]}
+    calibrated_on = {corpus.name: corpus.digest} if corpus and random else {}
+    write_json(out / "extractors.json", {**written, "calibrated_on": calibrated_on})
+
+
+def calibrated(settings: Features) -> bool:
+    """Return whether any network has random weights, which take their statistics from a corpus."""
+    return "random" in (_weights(settings, name) for name in NETWORKS)
 
 
 @torch.inference_mode()
-def _try(network: Extractor, device: torch.device | str) -> None:
-    """Look at one black window, so that a network that gives no maps is refused before a long extraction."""
-    network.eval()(torch.zeros(16, 64, 64, 3, dtype=torch.uint8, device=device))
+def _try(network: Extractor, name: str, settings: Features) -> None:
+    """Look at black frames, so that what does not fit them is refused before a long extraction."""
+    side = samplings(settings)[name].short_side
+    wide = side if samplings(settings)[name].crop else side * 4 // 3
+    device = next(network.parameters()).device
+    frames = torch.zeros(settings.motion.window, side, wide, 3, dtype=torch.uint8, device=device)
+    try:
+        shape = network.eval()(frames).shape
+    except (RuntimeError, AssertionError, ValueError) as error:
+        hint = one_line(error)[:150]
+        if name == "appearance":
+            hint += f"; set crop: true and short_side: {network.network.side}"
+        raise InputError(
+            f"params.yaml: features.{name}: the network takes no {wide} x {side} frames: {hint}"
+        ) from None
+    if len(shape) != 2 or shape[1] != network.dimension:
+        raise InputError(
+            f"params.yaml: features.{name}: the network gives {[*shape]}, no features [frames, "
+            f"{network.dimension}]; choose another model"
+        )
 
 
 def samplings(settings: Features) -> dict[str, Sampling]:
     """Return the frames that each network looks at."""
     appearance, motion = settings.appearance, settings.motion
     return {
-        "appearance": Sampling(appearance.features_per_second, appearance.short_side),
+        "appearance": Sampling(appearance.features_per_second, appearance.short_side, appearance.crop),
         "motion": Sampling(motion.frames_per_second, motion.side, crop=True),
     }
 
@@ -149,34 +180,44 @@ def calibrate(network: Extractor, samples: Tensor, seed: int) -> None:
     network.norm.running_var.copy_(features.var(dim=0, correction=0))
 
 
-def _build(settings: Features, *, pretrained: bool = False) -> dict[str, Extractor]:
-    appearance, motion = settings.appearance, settings.motion
-    fetch = pretrained and appearance.weights == "pretrained"
-    drawn = {name: _weights(settings, name) == "random" for name in ("appearance", "motion")}
-    picture = AppearanceNetwork(appearance.model, every_stage=drawn["appearance"], pretrained=fetch)
+def _build(settings: Features, written: dict[str, Any] | None = None) -> dict[str, Extractor]:
+    """Build both networks: as they were `written`, to be filled, or anew with the weights models bring."""
+    motion = settings.motion
+    drawn = {name: _weights(settings, name) == "random" for name in NETWORKS}
     resnext = ResNeXt3d(motion.blocks, motion.cardinality, motion.width)
-    if pretrained and appearance.weights not in ("random", "pretrained"):
-        load_weights(picture.backbone, Path(appearance.weights), "appearance")
-    if pretrained and motion.weights != "random":
-        load_weights(resnext, Path(motion.weights), "motion")
     moving = MotionNetwork(resnext, motion.window, every_stage=drawn["motion"])
     return {
-        "appearance": Extractor(picture, random=drawn["appearance"]),
+        "appearance": Extractor(_pictures(settings, written), random=drawn["appearance"]),
         "motion": Extractor(moving, random=drawn["motion"]),
     }
 
 
-def load_weights(network: nn.Module, path: Path, section: str) -> None:
-    """Load a published checkpoint (.safetensors or a state dict of tensors), but for its classifier."""
-    from timm.models import load_state_dict
+def _pictures(settings: Features, written: dict[str, Any] | None) -> AppearanceNetwork | ClipPictures:
+    model, weights = settings.appearance.model, settings.appearance.weights
+    name = clip_name(model)
+    if name is None:
+        fetch = written is None and weights == "pretrained"
+        return AppearanceNetwork(model, every_stage=weights == "random", pretrained=fetch)
+    if weights != "pretrained":
+        raise InputError(
+            f"params.yaml: features.appearance.weights: {model} brings its own: expected pretrained, "
+            f"found {weights}"
+        )
+    return ClipPictures.load(name) if written is None else ClipPictures.build(written["appearance"]["tower"])
 
-    try:
-        state = load_state_dict(str(path), use_ema=False, weights_only=True)
-        wanted = network.state_dict()
-        network.load_state_dict({key: value for key, value in state.items() if key in wanted})
-    except (OSError, RuntimeError, SafetensorError, ValueError, ImportError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"params.yaml: features.{section}.weights: {path}: {reason}") from None
+
+def _take_published(network: Extractor, settings: Features, name: str) -> dict[str, Any]:
+    """Load the file of weights that the settings name, if any; return what is to be noted of the network."""
+    if isinstance(network.network, ClipPictures):
+        return {"tower": network.network.architecture}
+    section = getattr(settings, name)
+    if section.weights == "random" or (name, section.weights) == ("appearance", "pretrained"):
+        return {}
+    path, backbone = Path(section.weights), network.network.backbone
+    classifier = getattr(backbone, "pretrained_cfg", {}).get("classifier") or "fc"
+    outputs = (classifier,) if isinstance(classifier, str) else tuple(classifier)
+    found = load_weights(backbone, path, name, sha256=section.sha256, classifier=outputs)
+    return {"source": {"file": path.name, "sha256": found}}
 
 
 def _weights(settings: Features, name: str) -> str:
@@ -184,8 +225,9 @@ def _weights(settings: Features, name: str) -> str:
 
 
 def _settings(settings: Features) -> dict[str, Any]:
-    named = {name: getattr(settings, name).model_dump(mode="json") for name in ("appearance", "motion")}
-    return {name: section for name, section in named.items() if section.pop("batch_size")}
+    # Features depend neither on how many frames go at a time nor on whether a checksum was asked for.
+    harmless = {"batch_size", "sha256"}
+    return {name: getattr(settings, name).model_dump(mode="json", exclude=harmless) for name in NETWORKS}
 
 
 def _samples(corpus: Corpus, settings: Features) -> dict[str, Tensor]:
