@@ -85,6 +85,10 @@ class HowtoTree:
     motion: Path
     logmel: Path
 
+    def resolve(self) -> "HowtoTree":
+        """Return the same tree by absolute paths, which hold wherever the index is read."""
+        return HowtoTree(*(folder.resolve() for folder in (self.appearance, self.motion, self.logmel)))
+
     def folder(self, stream: str) -> Path:
         """Return the folder of a stream."""
         return Path(getattr(self, stream))

@@ -124,6 +124,7 @@ def import_howto100m(
     Raises InputError when nothing usable is left; an interrupted import goes on where it was.
     """
     findings = Findings()
+    tree = tree.resolve()
     paths = read_listing(listing, findings)
     said = write_captions(captions, list(paths), corpus_out / "captions", findings)
     paths = {video_id: path for video_id, path in paths.items() if video_id in said}

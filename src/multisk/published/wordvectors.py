@@ -104,6 +104,12 @@ def source_digest(source: Path) -> str:
     return file_digest(source)
 
 
+def file_dimension(path: Path) -> int:
+    """Return how wide the vectors of a file are, by its beginning; raise InputError as reading does."""
+    with _opened(path) as stream:
+        return _entries(stream, path)[1]
+
+
 def used_words(corpora: Iterable[Corpus]) -> Counter[str]:
     """Count the words of all captions, in their own case."""
     used: Counter[str] = Counter()

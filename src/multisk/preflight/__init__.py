@@ -1,0 +1,1 @@
+"""What a pipeline needs, looked at before anything runs."""

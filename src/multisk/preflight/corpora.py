@@ -1,0 +1,278 @@
+"""Corpora and features: what is there, against what was published, and how to get the rest."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from multisk.corpora.manifest import Corpus
+from multisk.errors import InputError
+from multisk.features.store import FeatureStore
+from multisk.layout import Layout
+from multisk.params import Params
+from multisk.preflight.checks import Check
+from multisk.published import msrvtt, youcook2
+from multisk.published.packing import CHECKSUMS, verify
+from multisk.published.stores import TreeStore, open_features
+from multisk.resumable import read_json
+
+Use = Literal["pretrain", "youcook2", "msrvtt"]
+USES: tuple[Use, ...] = ("pretrain", "youcook2", "msrvtt")
+STREAMS = ("appearance", "motion", "logmel")
+SAMPLE = 200  # files of a tree that are looked for, of millions
+PUBLISHED = {
+    "youcook2": ("validation", youcook2.RELEASED, youcook2.COMPLETE),
+    "msrvtt": ("test", msrvtt.RELEASED, msrvtt.COMPLETE),
+}
+OBTAIN = {
+    "pretrain": "obtain HowTo100M's features with the list of their paths and the captions, then: "
+    "multisk import howto100m --list LIST.csv --captions caption.json --features FOLDER; "
+    "or obtain videos and captions, then: multisk videos howto100m VIDEOS --captions caption.json",
+    "youcook2": "obtain the released pickles of YouCook2, then: "
+    "multisk import youcook2 --train TRAIN.pickle --validation VAL.pickle; or obtain videos and annotations, "
+    "then: multisk videos youcook2 VIDEOS --annotations youcookii_annotations_trainval.json "
+    "--retrieval validation_youcook.csv",
+    "msrvtt": "obtain the released pickles of MSR-VTT and the 1k-A list, then: multisk import msrvtt "
+    "--train TRAIN.pickle --test TEST.pickle --test-list MSRVTT_JSFUSION_test.csv; or obtain videos and "
+    "annotations, then: multisk videos msrvtt VIDEOS --annotations MSRVTT_data.json "
+    "--test-list MSRVTT_JSFUSION_test.csv",
+}
+
+
+@dataclass(frozen=True)
+class Given:
+    """A corpus that has features, and what it is used for."""
+
+    use: Use
+    corpus: Corpus
+    store: FeatureStore
+
+    @classmethod
+    def open(cls, params: Params, layout: Layout, use: Use) -> Self | None:
+        """Open what is there; None as long as it is not."""
+        name = corpus_name(params, use)
+        try:
+            return cls(use, Corpus.open(layout.corpus(name)), open_features(layout.features(name)))
+        except InputError:
+            return None
+
+    @cached_property
+    def usable(self) -> set[str]:
+        """The videos that have features."""
+        return set(self.store.videos())
+
+    def count(self, split: str) -> tuple[int, int]:
+        """Return how many items of a split have features, and how many it lists."""
+        listed = self.corpus.videos if self.corpus.clips is None else self.corpus.clips
+        videos = listed.loc[listed["split"] == split, "video_id"]
+        return int(videos.isin(self.usable).sum()), len(videos)
+
+    @property
+    def video_dimension(self) -> int:
+        """The width of its video tokens."""
+        return self.store.dimension("appearance") + self.store.dimension("motion")
+
+
+def corpus_name(params: Params, use: Use) -> str:
+    """Return the name of the corpus that is used for something."""
+    return str(getattr(params.clips, use).corpus)
+
+
+def rendered(params: Params) -> set[str]:
+    """Return the corpora that the pipeline makes itself."""
+    return {f"mini-{name}" for name in params.corpora.rendered}
+
+
+def corpus_checks(params: Params, layout: Layout, everything: bool) -> Iterator[Check]:
+    """Look at the three corpora and their features; at every file and value, or at a sample."""
+    for use in USES:
+        name = corpus_name(params, use)
+        if name in rendered(params):
+            yield Check(name, "corpus", "ok", "the pipeline renders it and extracts its features")
+        else:
+            yield from _checks_of(params, layout, use, everything)
+    yield from _one_width(params, layout)
+
+
+def _checks_of(params: Params, layout: Layout, use: Use, everything: bool) -> Iterator[Check]:
+    name = corpus_name(params, use)
+    try:
+        corpus = Corpus.open(layout.corpus(name))
+    except InputError as error:
+        yield Check(name, "corpus", "missing", str(error), OBTAIN[use])
+        return
+    wanted = "narrated" if use == "pretrain" else "captioned"
+    if corpus.role != wanted:
+        detail = f"{corpus.folder}: {corpus.role}; {use} needs a {wanted} corpus"
+        yield Check(name, "corpus", "missing", detail, f"name another one in params.yaml: clips.{use}.corpus")
+        return
+    yield Check(name, "corpus", "ok", f"{corpus.folder}: {_size(corpus)}")
+    yield from _findings(corpus)
+    yield from _captions(corpus)
+    try:
+        store = open_features(layout.features(name))
+    except InputError as error:
+        yield Check(name, "features", "missing", str(error), _how_to_extract(corpus, use))
+        return
+    yield from _feature_checks(Given(use, corpus, store), params, everything)
+
+
+def _feature_checks(given: Given, params: Params, everything: bool) -> Iterator[Check]:
+    name, store = given.corpus.name, given.store
+    lacking = [stream for stream in STREAMS if stream not in store.streams()]
+    unknown = set(store.status["video_id"]) - set(given.corpus.videos["video_id"])
+    if lacking or unknown:
+        what = f"no {', '.join(lacking)}" if lacking else f"of {len(unknown)} videos that the corpus lacks"
+        yield Check(name, "features", "missing", f"{store.folder}: {what}", OBTAIN[given.use])
+        return
+    widths = " + ".join(str(store.dimension(stream)) for stream in STREAMS[:2])
+    place = "in place" if isinstance(store, TreeStore) else "packed"
+    yield Check(name, "features", "ok", f"{store.folder}: {widths} wide, {place}")
+    yield _rates(given, params)
+    yield from _counts(given, params)
+    yield _files(given, everything)
+    yield _checksums(given, everything)
+
+
+def _how_to_extract(corpus: Corpus, use: Use) -> str:
+    if (corpus.videos["path"] == "").all():
+        return f"the corpus has no video files; import it again with its features: {OBTAIN[use]}"
+    return f"extract them from its videos: multisk extract {corpus.name}"
+
+
+def _size(corpus: Corpus) -> str:
+    if corpus.clips is None:
+        return f"{len(corpus.videos):,} videos"
+    splits = corpus.clips["split"].value_counts()
+    return ", ".join(f"{count:,} {split} clips" for split, count in splits.items())
+
+
+def _findings(corpus: Corpus) -> Iterator[Check]:
+    path = corpus.folder / "findings.json"
+    if not path.is_file():
+        return
+    counts = read_json(path).get("counts", {})
+    if counts:
+        said = ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
+        yield Check(corpus.name, "findings", "note", f"{said}; {path} names them")
+
+
+def _captions(corpus: Corpus) -> Iterator[Check]:
+    if corpus.role != "narrated":
+        return
+    written = {path.stem for path in (corpus.folder / "captions").glob("*.csv")}
+    mute = [video for video in corpus.videos["video_id"] if video not in written]
+    if mute:
+        detail = f"{corpus.folder}/captions: {len(mute):,} videos have none, such as {mute[0]}"
+        yield Check(corpus.name, "captions", "missing", detail, OBTAIN["pretrain"])
+    else:
+        yield Check(corpus.name, "captions", "ok", "of every video")
+
+
+def _rates(given: Given, params: Params) -> Check:
+    features = params.features
+    expected = {
+        "appearance": features.appearance.features_per_second,
+        "motion": features.motion.frames_per_second / features.motion.window,
+    }
+    found = {stream: given.store.rate(stream) for stream in expected}
+    said = ", ".join(f"{rate:g} {stream} a second" for stream, rate in found.items())
+    if found == expected:
+        return Check(given.corpus.name, "rates", "ok", said)
+    wanted = ", ".join(f"{rate:g} {stream}" for stream, rate in expected.items())
+    return Check(given.corpus.name, "rates", "note", f"{said}; params.yaml says {wanted}")
+
+
+def _counts(given: Given, params: Params) -> Iterator[Check]:
+    yield _trainable(given, params)
+    if given.use != "pretrain":
+        yield _testable(given, params)
+
+
+def _trainable(given: Given, params: Params) -> Check:
+    name, (have, listed) = given.corpus.name, given.count("train")
+    training = params.pretrain if given.use == "pretrain" else getattr(params.finetune, given.use)
+    unit = "videos" if given.use == "pretrain" else "training clips"
+    said = f"{have:,} of {listed:,} listed {unit} have features"
+    if have >= training.batch_size:
+        return Check(name, unit, "ok", said)
+    detail = f"{said}; a batch has {training.batch_size}"
+    return Check(name, unit, "missing", detail, f"{OBTAIN[given.use]}; or lower batch_size in params.yaml")
+
+
+def _testable(given: Given, params: Params) -> Check:
+    split, released, published = PUBLISHED[given.use]
+    have, listed = given.count(split)
+    complete = getattr(params.clips, given.use).complete_size or listed
+    said = f"{have:,} of {complete:,} {split} clips have features"
+    name, key = f"{split} clips", f"params.yaml: clips.{given.use}.complete_size"
+    if not have or have > complete:
+        remedy = OBTAIN[given.use] if not have else f"raise {key} to {have} at least, or write null"
+        return Check(given.corpus.name, name, "missing", said, remedy)
+    if (have, complete) == (released, published):
+        return Check(given.corpus.name, name, "ok", f"{said}, as in the release; the others count as errors")
+    detail = f"{said}, the others count as errors; the release has {released:,} of {published:,}"
+    return Check(given.corpus.name, name, "note", detail)
+
+
+def _files(given: Given, everything: bool) -> Check:
+    """Look for the files that the index names: all shards, or a sample of a tree."""
+    store = given.store
+    named = store.status.loc[store.status["length"] > 0, "shard"].unique()
+    looked = named if everything or len(named) <= SAMPLE else named[_spread(len(named))]
+    # An absolute name stays what it is: the files of a tree are elsewhere.
+    gone = [name for name in looked if not (store.folder / name).is_file()]
+    said = f"{len(looked):,} of {len(named):,} looked for"
+    if not gone:
+        return Check(given.corpus.name, "files", "ok", f"{said}, all there")
+    detail = f"{said}, {len(gone):,} gone, such as {store.folder / gone[0]}"
+    remedy = f"bring them back, or import or extract {given.corpus.name} again"
+    return Check(given.corpus.name, "files", "missing", detail, remedy)
+
+
+def _spread(count: int) -> Any:
+    return np.linspace(0, count - 1, SAMPLE).astype(int)
+
+
+def _checksums(given: Given, everything: bool) -> Check:
+    name, store = given.corpus.name, given.store
+    sources = given.corpus.source.get("files", [])
+    made_of = "".join(f"{file} (sha256 {digest[:8]}...), " for file, digest in sources)
+    said = f"{'from ' if made_of else ''}{made_of}no published checksum to compare with"
+    if not (store.folder / CHECKSUMS).is_file():
+        return Check(name, "checksums", "ok", said)
+    if not everything:
+        return Check(name, "checksums", "ok", f"{said}; --verify compares all values with the import's own")
+    try:
+        verify(store, store.status["video_id"].unique().tolist())
+    except InputError as error:
+        return Check(name, "checksums", "missing", str(error), OBTAIN[given.use])
+    return Check(name, "checksums", "ok", f"{said}; all values are those that were imported")
+
+
+def _one_width(params: Params, layout: Layout) -> Iterator[Check]:
+    """All three corpora must have features of the networks that the model was trained with."""
+    given = [one for use in USES if (one := Given.open(params, layout, use))]
+    widths = {
+        one.corpus.name: tuple(one.store.dimension(stream) for stream in STREAMS[:2])
+        for one in given
+        if set(STREAMS) <= set(one.store.streams())
+    }
+    if len(set(widths.values())) > 1:
+        said = ", ".join(f"{name}: {' + '.join(map(str, width))}" for name, width in widths.items())
+        remedy = "import or extract features of the same networks for all corpora"
+        yield Check("corpora", "widths", "missing", f"features differ in width: {said}", remedy)
+
+
+def extracted(params: Params, layout: Layout) -> list[str]:
+    """Return the corpora whose features are still to be extracted from videos."""
+    names = (corpus_name(params, use) for use in USES)
+    return [
+        name
+        for name in names
+        if name not in rendered(params)
+        and (layout.corpus(name) / "corpus.json").is_file()
+        and not (layout.features(name) / "index.parquet").is_file()
+    ]

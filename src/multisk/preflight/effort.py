@@ -1,0 +1,132 @@
+"""What training will take: steps, parameters, disk, memory; and time where somebody has measured a step."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import torch
+
+from multisk.errors import InputError, one_line
+from multisk.layout import Layout
+from multisk.params import Benchmark, Params
+from multisk.pipeline.methods import method_model
+from multisk.preflight.checks import Check
+from multisk.preflight.corpora import USES, Given
+
+# Bytes per parameter, all in single precision.
+TRAINED = 4 + 4 + 4 + 8  # in memory: weights, gradients, moving average, Adam's two moments
+KEPT = 4 + 4 + (4 + 4 + 8)  # on disk: the two sets of weights, and a checkpoint with both and Adam's moments
+REPLACED = 4 + 4 + 8  # for a moment: the new checkpoint beside the old one
+MEASURE = "python benchmarks/train_step.py --params params.yaml --method {} --json > step-{}.json"
+
+
+@dataclass(frozen=True)
+class Effort:
+    """One method's training, over all seeds.
+
+    parameters: of its model
+    pretraining, finetuning: optimizer steps
+    unfinished: training runs, of both kinds, that have not ended yet
+    """
+
+    method: str
+    parameters: int
+    pretraining: int
+    finetuning: int
+    unfinished: int
+
+    @property
+    def disk(self) -> int:
+        """Bytes that its unfinished runs will write."""
+        return self.parameters * (KEPT * self.unfinished + REPLACED * bool(self.unfinished))
+
+    @property
+    def memory(self) -> int:
+        """Bytes that training takes, without the activations."""
+        return self.parameters * TRAINED
+
+
+def efforts(params: Params, layout: Layout) -> list[Effort]:
+    """Return what each method takes; nothing as long as the features are not there to be counted."""
+    given = {use: Given.open(params, layout, use) for use in USES}
+    present = {use: one for use, one in given.items() if one}
+    if len(present) < len(given):
+        return []
+    items = {use: one.count("train")[0] for use, one in present.items()}
+    dimensions = {
+        "text_dimension": params.features.words.dimension,
+        "video_dimension": present["pretrain"].video_dimension,
+    }
+    return [_effort(params, layout, method, items, dimensions) for method in params.methods]
+
+
+def _effort(params: Params, layout: Layout, method: str, items: Any, dimensions: dict[str, int]) -> Effort:
+    with torch.device("meta"):
+        model = method_model(params, method, dimensions)
+    seeds = params.pretrain.seeds
+    benchmarks = get_args(Benchmark)
+    folders = [layout.pretrained(method, seed) for seed in seeds]
+    folders += [layout.finetuned(method, name, seed) for name in benchmarks for seed in seeds]
+    tuning = [_steps(items[name], getattr(params.finetune, name)) for name in benchmarks]
+    return Effort(
+        method=method,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        pretraining=len(seeds) * _steps(items["pretrain"], params.pretrain),
+        finetuning=len(seeds) * sum(tuning),
+        unfinished=sum(not (folder / "model.safetensors").is_file() for folder in folders),
+    )
+
+
+def _steps(items: int, training: Any) -> int:
+    return training.epochs * (items // training.batch_size)
+
+
+def step_times(paths: list[Path]) -> dict[str, dict[str, Any]]:
+    """Read what `benchmarks/train_step.py --json` printed, by method; raise InputError for other files."""
+    times = {}
+    for path in paths:
+        try:
+            row = json.loads(path.read_text())
+            times[str(row["method"])] = {
+                "seconds": float(row["step"]), "device": str(row["device"]), "clips": int(row["clips"]),
+            }  # fmt: skip
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{path}: no output of benchmarks/train_step.py --json ({one_line(error)}); measure again"
+            ) from None
+    return times
+
+
+def effort_checks(params: Params, found: list[Effort], times: dict[str, dict[str, Any]]) -> Iterator[Check]:
+    """Say what each method takes; time is never guessed."""
+    if not found:
+        yield Check("methods", "training", "note", "cannot be counted before all features are there")
+    for effort in found:
+        yield Check(
+            effort.method,
+            "training",
+            "ok",
+            f"{effort.parameters:,} parameters, {effort.pretraining:,} steps of pretraining, "
+            f"{effort.finetuning:,} of fine-tuning, over {len(params.pretrain.seeds)} seeds",
+        )
+        yield _hours(params, effort, times.get(effort.method))
+
+
+def _hours(params: Params, effort: Effort, measured: dict[str, Any] | None) -> Check:
+    if measured is None:
+        how = MEASURE.format(effort.method, effort.method)
+        return Check(effort.method, "time", "note", f"unknown; measure a step, then name the file: {how}")
+    hours = effort.pretraining * measured["seconds"] / 3600
+    said = (
+        f"{hours:.3g} hours of pretraining on {measured['device']}: {effort.pretraining:,} steps x "
+        f"{measured['seconds']:.4g} s as measured, without reading data; fine-tuning was not measured"
+    )
+    clips = params.pretrain.batch_size * params.clips.pretrain.clips_per_video
+    if measured["clips"] != clips:
+        detail = (
+            f"measured with {measured['clips']:,} clips a step, params.yaml says {clips:,}; measure again"
+        )
+        return Check(effort.method, "time", "note", detail)
+    return Check(effort.method, "time", "ok", said)

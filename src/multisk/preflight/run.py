@@ -1,0 +1,32 @@
+"""All checks together."""
+
+from pathlib import Path
+
+from multisk.layout import Layout
+from multisk.params import Params
+from multisk.preflight.checks import Check
+from multisk.preflight.corpora import corpus_checks
+from multisk.preflight.effort import effort_checks, efforts, step_times
+from multisk.preflight.files import network_checks, word_check
+from multisk.preflight.machine import machine_checks
+
+
+def preflight(
+    params: Params, layout: Layout, *, everything: bool = False, measured: list[Path] | None = None
+) -> list[Check]:
+    """Look at everything that the pipeline needs, and change nothing.
+
+    everything: look for every file and compare every value with the import's checksums, which reads all of
+        the packed features; otherwise at the indexes, and for a sample of the files
+    measured: what `benchmarks/train_step.py --json` printed on the machine that will train
+    Raises InputError for files of `measured` that hold something else.
+    """
+    times = step_times(measured or [])
+    found = efforts(params, layout)
+    return [
+        *corpus_checks(params, layout, everything),
+        word_check(params),
+        *network_checks(params, layout),
+        *machine_checks(params, layout.root, found),
+        *effort_checks(params, found, times),
+    ]
