@@ -1,10 +1,15 @@
 """Ranks of the right answers, and the metrics made of them (paper: evaluation)."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
 from multisk.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Ranks = TypeVar("Ranks", np.ndarray, "pd.DataFrame")
 
 METRICS = ("R1", "R5", "R10", "R50", "MedR", "MeanR", "GeoMean")
 CUTOFFS = (1, 5, 10, 50)
@@ -40,7 +45,7 @@ def metrics_of(ranks: np.ndarray, complete_size: int | None = None) -> Metrics:
     """
     size = complete_size or len(ranks)
     assert 0 < len(ranks) <= size, (len(ranks), size)
-    recalls = {f"R{k}": 100.0 * int(_found(ranks, k).sum()) / size for k in CUTOFFS}
+    recalls = {f"R{k}": 100.0 * int(found(ranks, k).sum()) / size for k in CUTOFFS}
     return {
         **recalls,
         "MedR": float(np.median(ranks)),
@@ -49,17 +54,20 @@ def metrics_of(ranks: np.ndarray, complete_size: int | None = None) -> Metrics:
     }
 
 
+def found(ranks: Ranks, k: int) -> Ranks:
+    """Tell which ranks count for R@K.
+
+    As released, mean rank 5.5 (tied for the fifth place) counts for R5, but mean rank 1.5 not for R1.
+    """
+    return ranks == 1 if k == 1 else ranks < k + 1
+
+
 def chance_level(present: int, complete_size: int | None = None) -> Metrics:
     """Return what random rankings of `present` answers score in expectation (GeoMean: of those R@K)."""
     size, middle = complete_size or present, (present + 1) / 2
     assert 0 < present <= size, (present, size)
     recalls = {f"R{k}": 100.0 * min(k, present) / size for k in CUTOFFS}
     return {**recalls, "MedR": middle, "MeanR": middle, "GeoMean": _geometric(recalls)}
-
-
-def _found(ranks: np.ndarray, k: int) -> np.ndarray:
-    # As released: mean rank 5.5 (tied for the fifth place) counts for R5, but mean rank 1.5 not for R1.
-    return ranks == 1 if k == 1 else ranks < k + 1
 
 
 def _geometric(recalls: dict[str, float]) -> float:

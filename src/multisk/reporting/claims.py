@@ -1,65 +1,213 @@
-"""The paper's claims, each beside what was measured here: numbers, no verdicts."""
+"""The paper's claims: what reports/claims.yaml declares, against what was measured.
 
-from collections.abc import Iterator
+`judge` gives each claim its verdict; docs/claims.md tells how, and what the verdicts mean.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
 
 import pandas as pd
 
-from multisk.params import Params
-from multisk.reporting import wording
-from multisk.reporting.results import SETTINGS, headline, ordered
+from multisk.evaluation.significance import Estimate
+from multisk.evaluation.verdicts import Evidence, Judgement, Rule, Verdict, judge_all
+from multisk.params import load_params
+from multisk.reporting.declared import Claim, Claims, Comparison, Declared, read_checked
+from multisk.reporting.measured import Measured
+from multisk.reporting.results import ReportSources
 
-NOT_RUN = "Not run."
+SCALES = ("miniature", "paper")
+
+Finding = Literal["above", "below", "open", "not run"]
 
 
-def claims(
-    metrics: pd.DataFrame, chance: pd.DataFrame, nmi: pd.DataFrame, params: Params
-) -> list[tuple[str, str]]:
-    """Return (claim, what was measured here): R@10 of text -> video+audio in percent, means over seeds."""
-    recalls = headline(metrics[metrics["metric"] == "R10"])
-    gains = dict(_gains(recalls, params))
-    without = _recall_by_domain(recalls[recalls["method"] == "contrastive"], chance, params)
-    near = _recall_by_domain(recalls[recalls["method"] == "sspc"], chance, params)
+@dataclass(frozen=True)
+class ComparisonResult:
+    """A comparison and its outcome; the numbers are None where it was not run.
+
+    Attributes:
+        claim, name, says, test, metric, alternative, threshold, minimum_seeds: as declared.
+        unit: of effect, interval and threshold.
+        effect, low, high: the weighted sum with its 95 % interval; over queries alone unless `over_runs`.
+        p, p_two_sided: for the declared alternative; and for "equal to the threshold".
+        finding: where the interval lies, seen from the threshold.
+        seeds: of the method that has fewest.
+        samples: test clips of all benchmarks that enter.
+        reason: why it was not run, or why no verdict follows; else empty.
+        files, run_ids: the run records of the evaluations, and their ids in the tracker.
+    """
+
+    claim: str
+    name: str
+    says: str
+    test: str
+    metric: str
+    unit: str
+    alternative: str
+    threshold: float
+    minimum_seeds: int
+    effect: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    p_two_sided: float | None = None
+    finding: Finding = "not run"
+    seeds: int = 0
+    samples: int = 0
+    over_runs: bool = False
+    reason: str = ""
+    files: tuple[str, ...] = ()
+    run_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ClaimResult:
+    """A claim with its verdict, at the scale of one profile.
+
+    Attributes:
+        p, p_corrected: for what the claim says, by its rule; corrected over all declared claims (Holm).
+        p_against, p_against_corrected: the same for the opposite.
+    """
+
+    name: str
+    number: int
+    statement: str
+    reading: str
+    rule: Rule
+    verdict: Verdict
+    reason: str
+    p: float | None
+    p_corrected: float | None
+    p_against: float | None
+    p_against_corrected: float | None
+    profile: str
+    comparisons: tuple[ComparisonResult, ...]
+
+
+# --- judging -----------------------------------------------------------------------------------
+
+
+def judge(sources: ReportSources) -> list[ClaimResult]:
+    """Return the verdict on each declared claim, from the files that the evaluations left."""
+    declared = read_checked(sources.claims, Claims)
+    return judge_measured(declared, Measured.read(sources), load_params(sources.params).profile)
+
+
+def judge_measured(declared: Claims, measured: Measured, profile: str) -> list[ClaimResult]:
+    """Return the verdict on each declared claim."""
+    results = {
+        claim.name: tuple(compare(claim.name, comparison, measured) for comparison in claim.comparisons)
+        for claim in declared.claims
+    }
+    evidence = {claim.name: _evidence(claim.rule, results[claim.name]) for claim in declared.claims}
+    judgements = judge_all(evidence, declared.level)
     return [
-        ("Contrastive pretraining alone transfers poorly out of domain.", f"Contrastive: {without}"),
-        ("Pretrained models do well in the close domain and badly in the far one.", f"SSPC: {near}"),
-        ("SSPC improves both, the far domain above all.", gains.get("zero-shot", NOT_RUN)),
-        ("Several anchors per sample beat one, and beat clustering.", "Not measured on this page."),
-        ("Anchors become semantic without labels.", _semantics(nmi)),
-        ("The gains hold zero-shot and after fine-tuning.", gains.get("fine-tuned", NOT_RUN)),
+        ClaimResult(
+            **claim.model_dump(include={"name", "number", "statement", "reading", "rule"}),
+            **judgements[claim.name]._asdict(),
+            reason=_reason(claim, judgements[claim.name], results[claim.name], declared.level),
+            profile=profile,
+            comparisons=results[claim.name],
+        )
+        for claim in declared.claims
     ]
 
 
-def _recall_by_domain(recalls: pd.DataFrame, chance: pd.DataFrame, params: Params) -> str:
-    levels = chance[chance["metric"] == "R10"].set_index("benchmark")["value"].to_dict()
-    found = recalls[recalls["setting"] == "zero-shot"].groupby("benchmark")["value"].mean().to_dict()
-    parts = [
-        f"{found[benchmark]:.1f} on {wording.benchmark_name(params, benchmark)}"
-        + (f" (chance {levels[benchmark]:.1f})" if benchmark in levels else "")
-        for benchmark in ordered(found, wording.DOMAINS)
+def compare(claim: str, declared: Declared, measured: Measured) -> ComparisonResult:
+    """Return the outcome of one comparison."""
+    unit = "points" if declared.test == "bootstrap" else declared.metric.upper()
+    plan = {
+        **declared.model_dump(include={*Comparison.model_fields, "test", "metric"}),
+        "claim": claim,
+        "unit": unit,
+    }
+    missing = measured.missing(declared)
+    if missing:
+        return ComparisonResult(**plan, reason=missing)
+    estimated, samples = measured.estimate(declared)
+    greater = declared.alternative == "greater"
+    runs = measured.records(declared)
+    return ComparisonResult(
+        **plan,
+        effect=estimated.effect,
+        low=estimated.low,
+        high=estimated.high,
+        p=estimated.p_greater if greater else estimated.p_less,
+        p_two_sided=estimated.p_two_sided,
+        finding=_finding(estimated, declared.threshold),
+        seeds=estimated.runs,
+        samples=samples,
+        over_runs=estimated.over_runs,
+        reason=_too_few(estimated.runs, declared.minimum_seeds),
+        files=tuple(runs["file"]),
+        run_ids=tuple(filter(None, runs["run_id"])),
+    )
+
+
+def claims_frame(results: Sequence[ClaimResult]) -> pd.DataFrame:
+    """Return a row per comparison, its claim's verdict in front; files and run ids are joined by `;`."""
+    rows = [
+        {
+            "number": result.number,
+            "verdict": result.verdict,
+            "claim_p": result.p,
+            "claim_p_corrected": result.p_corrected,
+            "rule": result.rule,
+            "profile": result.profile,
+            **asdict(comparison),
+            "files": ";".join(comparison.files),
+            "run_ids": ";".join(comparison.run_ids),
+        }
+        for result in results
+        for comparison in result.comparisons
     ]
-    return f"zero-shot R@10 {wording.listed(parts)}." if parts else "not run."
+    return pd.DataFrame(rows)
 
 
-def _gains(recalls: pd.DataFrame, params: Params) -> Iterator[tuple[str, str]]:
-    keys = ["setting", "benchmark", "seed"]
-    by_method = {method: rows.set_index(keys)["value"] for method, rows in recalls.groupby("method")}
-    if not {"sspc", "contrastive"} <= set(by_method):
-        return
-    gaps = (by_method["sspc"] - by_method["contrastive"]).dropna().reset_index()
-    for setting in ordered(gaps["setting"], SETTINGS):
-        parts = []
-        for benchmark in ordered(gaps["benchmark"], wording.DOMAINS):
-            gap = gaps.loc[(gaps["setting"] == setting) & (gaps["benchmark"] == benchmark), "value"]
-            if len(gap):
-                higher = f"higher in {int((gap > 0).sum())} of {len(gap)} seeds"
-                name = wording.benchmark_name(params, benchmark)
-                parts.append(f"{wording.signed(gap.mean())} points on {name} ({higher})")
-        yield setting, f"SSPC minus Contrastive, {setting} R@10: {wording.listed(parts)}."
+def scales_frame(results: Sequence[ClaimResult]) -> pd.DataFrame:
+    """Return claim, scale, verdict; "not run" at the scales that this working copy has no results of."""
+    rows = [
+        (result.name, scale, result.verdict if scale == result.profile else "not run")
+        for result in results
+        for scale in dict.fromkeys((*SCALES, result.profile))
+    ]
+    return pd.DataFrame(rows, columns=["claim", "scale", "verdict"])
 
 
-def _semantics(nmi: pd.DataFrame) -> str:
-    chosen = nmi[(nmi["method"] == "sspc") & (nmi["label"] == "thing") & (nmi["space"] == "joint")]
-    levels = chosen.groupby("kind")["nmi"].mean().to_dict()
-    parts = [f"{kind} {levels[kind]:.2f}" for kind in ordered(levels, ("anchors", "shuffled", "k-means"))]
-    scope = "NMI with the things shown, joint space, mean over modalities and seeds"
-    return f"{scope}: {', '.join(parts)}." if parts else NOT_RUN
+def _evidence(rule: Rule, results: Sequence[ComparisonResult]) -> Evidence | None:
+    if any(result.finding == "not run" for result in results):
+        return None
+    few = [bool(result.reason) for result in results]
+    p_for = [1.0 if short else float(result.p or 0.0) for short, result in zip(few, results, strict=True)]
+    p_against = [1.0 if short else 1 - p for short, p in zip(few, p_for, strict=True)]
+    return Evidence(rule, p_for, p_against)
+
+
+def _finding(estimated: Estimate, threshold: float) -> Finding:
+    if estimated.low > threshold:
+        return "above"
+    return "below" if estimated.high < threshold else "open"
+
+
+def _too_few(seeds: int, minimum: int) -> str:
+    return "" if seeds >= minimum else f"{seeds} of the {minimum} seeds that a verdict needs"
+
+
+def _reason(claim: Claim, judged: Judgement, results: Sequence[ComparisonResult], level: float) -> str:
+    """Return in one sentence why the verdict is what it is."""
+    reasons = list(dict.fromkeys(result.reason for result in results if result.reason))
+    if judged.verdict == "not run":
+        return f"Not run: {'; '.join(reasons)}."
+    if judged.verdict == "inconclusive" and reasons:
+        return f"Inconclusive: {'; '.join(reasons)}."
+    needed = f"{claim.rule} of {len(results)} comparisons" if len(results) > 1 else "its comparison"
+    if judged.verdict == "supported":
+        return f"Supported by {needed}: corrected p = {judged.p_corrected:.3f}, at most {level:g}."
+    if judged.verdict == "contradicted":
+        return (
+            f"Contradicted: corrected p of the opposite {judged.p_against_corrected:.3f}, at most {level:g}."
+        )
+    return (
+        f"Inconclusive: it needs {needed}; corrected p = {judged.p_corrected:.3f}, of the opposite "
+        f"{judged.p_against_corrected:.3f}, both above {level:g}."
+    )
