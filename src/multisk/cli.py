@@ -7,9 +7,8 @@ from typing import Annotated
 import typer
 
 from multisk import console
-from multisk.commands import published, report, search
+from multisk.commands import published, report, search, tracking
 from multisk.errors import InputError
-from multisk.layout import Layout, home
 from multisk.params import load_params
 
 app = typer.Typer(
@@ -25,6 +24,9 @@ app.command("import-checkpoint")(published.import_checkpoint)
 app.command()(search.index)
 app.command()(search.search)
 app.command()(report.readme)
+app.command()(tracking.sync)
+app.command()(tracking.register)
+app.command()(tracking.ui)
 
 
 @app.command()
@@ -48,35 +50,6 @@ def check() -> None:
     """Check params.yaml."""
     params = load_params()
     typer.echo(f"params.yaml: profile {params.profile}, methods {', '.join(params.methods)}")
-
-
-@app.command()
-def sync() -> None:
-    """Mirror to MLflow the runs that it lacks, from the files in runs/."""
-    from multisk.tracking import RECORD, Mirror
-
-    mirror = Mirror(load_params().tracking)
-    folders = sorted(path.parent for path in Layout(home()).runs.rglob(RECORD))
-    missed = [folder for folder in folders if not mirror.push(folder)]
-    typer.echo(f"{len(folders) - len(missed)} of {len(folders)} runs are in MLflow")
-    if missed:
-        raise typer.Exit(1)
-
-
-@app.command()
-def ui(
-    port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-) -> None:
-    """Open the MLflow UI on this working copy's runs."""
-    import os
-    import sys
-
-    from multisk.tracking import tracking_uri
-
-    uri = tracking_uri(load_params().tracking)
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
-    os.execv(sys.executable, [*command, "--host", host, "--port", str(port)])
 
 
 def main() -> None:
