@@ -1,4 +1,7 @@
 import json
+import multiprocessing
+import time
+from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
@@ -16,14 +19,13 @@ def database(tmp_path_factory):
 @pytest.fixture
 def settings(database, request, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # MLflow puts artifacts of experiments without a location here
-    return Tracking(experiment=request.node.name, uri=database)
+    return Tracking(experiment=request.node.name, uri=database, log_weights_megabytes=1)
 
 
 def run_in(folder, settings, **more):
     facts = {"stage": "pretrain", "method": "sspc", "seed": 3, **more}
-    return Run(
-        folder, settings, params={"model": {"dimension": 8}}, dataset_digest="d", profile="test", **facts
-    )
+    params = {"model": {"dimension": 8}, "clips.pretrain": {"corpus": "mini-howto"}}
+    return Run(folder, settings, params=params, dataset_digest="d" * 64, profile="test", **facts)
 
 
 def mirrored(settings, run):
@@ -43,11 +45,47 @@ def test_a_run_is_files_and_an_mlflow_run(tmp_path, settings):
     assert found.info.status == "FINISHED"
     assert found.data.params["model.dimension"] == "8"
     assert found.data.metrics["youcook2/zero-shot/t2v_a/R10"] == 12.5
-    wanted = {"stage": "pretrain", "method": "sspc", "seed": "3", "dataset_digest": "d"}
+    wanted = {"stage": "pretrain", "method": "sspc", "seed": "3", "dataset_digest": "d" * 64}
     assert wanted.items() <= found.data.tags.items()
     assert found.data.tags["device"] == record["device"]
     history = Mirror(settings).client.get_metric_history(found.info.run_id, "loss")
     assert [(point.step, point.value) for point in history] == [(step, 1 / (step + 1)) for step in range(5)]
+
+
+def test_a_run_names_its_dataset_and_how_to_repeat_it(tmp_path, settings):
+    with run_in(tmp_path, settings) as run:
+        pass
+    found = mirrored(settings, run)
+    (read,) = found.inputs.dataset_inputs
+    assert (read.dataset.name, read.dataset.digest) == ("mini-howto", "d" * 36)
+    assert [(tag.key, tag.value) for tag in read.tags] == [("mlflow.data.context", "training")]
+    assert f"multisk reproduce {run.run_key}" in found.data.tags["mlflow.note.content"]
+    experiment = Mirror(settings).client.get_experiment(found.info.experiment_id)
+    assert experiment.name == f"{settings.experiment}-pretrain"
+    assert "Group by" in experiment.tags["mlflow.note.content"]
+
+
+def test_memory_and_processor_are_watched(tmp_path, settings, monkeypatch):
+    monkeypatch.setattr("multisk.tracking.system.LOOK_SECONDS", 0.01)
+    with run_in(tmp_path, settings) as run:
+        ballast = bytearray(300_000_000)
+        time.sleep(0.2)
+        del ballast
+        time.sleep(0.2)
+    record = read_json(tmp_path / "run.json")
+    (row,) = read_steps(tmp_path / "system.jsonl")
+    assert record["peak_mb"] > row["process_memory_usage_megabytes"] + 200
+    assert 0 <= row["cpu_utilization_percentage"] <= 100
+    metrics = mirrored(settings, run).data.metrics
+    assert metrics["system/peak_mb"] == record["peak_mb"]
+    assert metrics["system/process_memory_usage_megabytes"] == row["process_memory_usage_megabytes"]
+
+
+def test_samples_go_on_behind_a_line_cut_short(tmp_path, settings):
+    (tmp_path / "system.jsonl").write_text('{"step": 0, "time": 1.0}\n{"step": 1, "ti')
+    with run_in(tmp_path, settings):
+        pass
+    assert [row["step"] for row in read_steps(tmp_path / "system.jsonl")] == [0, 2]
 
 
 def test_an_interrupted_run_goes_on_as_the_same_run(tmp_path, settings):
@@ -68,19 +106,36 @@ def test_an_interrupted_run_goes_on_as_the_same_run(tmp_path, settings):
 def test_pushing_twice_adds_nothing(tmp_path, settings):
     with run_in(tmp_path, settings) as run:
         run(0, {"loss": 1.0})
+        run.finish({"R10": 5})
     again = Mirror(settings)
     assert again.push(tmp_path) == run.record["run_id"]
-    assert len(again.client.get_metric_history(run.record["run_id"], "loss")) == 1
+    for metric in ("loss", "R10", "system/peak_mb"):
+        assert len(again.client.get_metric_history(run.record["run_id"], metric)) == 1
 
 
 def test_a_dead_tracker_stops_nothing_and_is_caught_up_with(tmp_path, settings, monkeypatch, caplog):
-    dead = Tracking(experiment=settings.experiment, uri="http://127.0.0.1:9")
+    dead = settings.model_copy(update={"uri": "http://127.0.0.1:9"})
     monkeypatch.setattr("multisk.tracking.run.MIRROR_SECONDS", 0)
     with run_in(tmp_path / "run", dead) as run:
         run(0, {"loss": 1.0})
     assert read_json(tmp_path / "run" / "run.json")["run_id"] is None
     assert "multisk sync" in caplog.text
     assert Mirror(settings).push(tmp_path / "run") is not None
+
+
+def test_runs_side_by_side_are_all_mirrored(tmp_path, settings):
+    """They find a tracker that knows nothing of their experiment, all at once."""
+    folders = [tmp_path / str(number) for number in range(3)]
+    with ProcessPoolExecutor(3, multiprocessing.get_context("spawn")) as pool:
+        ids = list(pool.map(run_to_the_end, folders, [settings] * 3))
+    assert all(ids)
+    assert len({Mirror(settings).client.get_run(run_id).info.experiment_id for run_id in ids}) == 1
+
+
+def run_to_the_end(folder, settings):
+    with run_in(folder, settings) as run:
+        run(0, {"loss": 1.0})
+    return run.record["run_id"]
 
 
 def test_a_failed_run_is_marked(tmp_path, settings):

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-RECORD, STEPS, METRICS, PATCH = "run.json", "steps.jsonl", "metrics.json", "uncommitted.patch"
+RECORD, STEPS, METRICS = "run.json", "steps.jsonl", "metrics.json"
+SYSTEM, PATCH = "system.jsonl", "uncommitted.patch"
 
 
 def metric_name(name: str) -> str:
@@ -34,7 +35,23 @@ def numbers(nested: Mapping[str, Any]) -> dict[str, float]:
 
 def read_steps(path: Path) -> list[dict[str, float]]:
     """Read steps.jsonl; a last line that a kill cut short is left out."""
-    if not path.exists():
-        return []
-    lines = path.read_text().splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("}\n")]
+    return Tail(path).rows()
+
+
+class Tail:
+    """Reads a file of JSON lines that grows: each call returns the rows since the last one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._place = 0
+
+    def rows(self) -> list[dict[str, float]]:
+        """Return the new rows; a line that a kill cut short is left out."""
+        if not self.path.exists():
+            return []
+        with self.path.open("rb") as file:
+            file.seek(self._place)
+            content = file.read()
+        whole = content[: content.rfind(b"\n") + 1]
+        self._place += len(whole)
+        return [json.loads(line) for line in whole.splitlines() if line.endswith(b"}")]

@@ -9,17 +9,25 @@ from typing import Any
 
 from multisk.layout import home
 from multisk.params import Tracking
-from multisk.resumable import file_digest, read_json
-from multisk.tracking.files import METRICS, PATCH, RECORD, STEPS, flatten, metric_name, numbers, read_steps
+from multisk.resumable import digest, file_digest, read_json
+from multisk.tracking.describe import NOTE, datasets, experiment_note, run_name, run_tags
+from multisk.tracking.files import (
+    METRICS,
+    PATCH,
+    RECORD,
+    STEPS,
+    SYSTEM,
+    Tail,
+    flatten,
+    metric_name,
+    numbers,
+)
 
 logger = logging.getLogger(__name__)
 
 BATCH = 900  # MLflow takes at most 1000 metrics in one request
 PARENT = "mlflow.parentRunId"
-TAGS = (
-    "stage", "method", "benchmark", "corpus", "seed", "trial", "profile", "dataset_digest", "params_digest",
-    "git_commit", "git_dirty", "dvc_stage", "dvc_experiment", "device",
-)  # fmt: skip
+COPIED = (METRICS, PATCH, "training.json")  # beside run.json, which gets the run id
 
 
 class Mirror:
@@ -30,7 +38,9 @@ class Mirror:
         self._client: Any = None
         self._down = False
         self._runs: dict[str, str] = {}
-        self._pushed: dict[str, int] = {}
+        self._pushed: dict[tuple[str, str], int] = {}  # by run id and file: the first step not mirrored
+        self._tails: dict[Path, Tail] = {}
+        self._complete: dict[str, str] = {}
         self._orphans: set[str] = set()
 
     def push(self, directory: Path) -> str | None:
@@ -46,55 +56,91 @@ class Mirror:
         except Exception as error:  # whatever a tracker does must never stop the run that it watches
             logger.warning("%s: not mirrored (%s); run `multisk sync` later", directory, _first_line(error))
             self._client, self._down = None, True
+            self._runs.clear()
+            self.forget()
             return None
         self._down = False
         return run_id
 
+    def forget(self) -> None:
+        """Read the files from their beginning next time: a run was rewound, or not all was mirrored."""
+        self._tails.clear()
+
     def _push(self, directory: Path, record: Mapping[str, Any]) -> str:
         run_id = self._run_of(record)
         self._join_family(run_id, record)
-        done = self._pushed[run_id]
-        rows = [row for row in read_steps(directory / STEPS) if row["step"] >= done]
-        self._log(
-            run_id, [(name, row[name], int(row["step"])) for row in rows for name in row if name != "step"]
-        )
-        if rows:
-            self._pushed[run_id] = int(rows[-1]["step"]) + 1
-            self.client.set_tag(run_id, "mirrored_steps", str(self._pushed[run_id]))
+        self._push_rows(run_id, directory / STEPS, "mirrored_steps", "")
+        self._push_rows(run_id, directory / SYSTEM, "mirrored_samples", "system/")
         if record["status"] != "running":
-            self._complete(run_id, directory, record["status"])
+            self._finish(run_id, directory, record)
         return run_id
 
-    def _complete(self, run_id: str, directory: Path, status: str) -> None:
-        metrics = directory / METRICS
-        if metrics.exists():
-            self._log(run_id, [(name, value, 0) for name, value in numbers(read_json(metrics)).items()])
-        for name in (RECORD, METRICS, PATCH, "training.json"):
-            if (directory / name).exists():
-                self.client.log_artifact(run_id, str(directory / name))
-        for weights in directory.glob("*.safetensors"):
-            self.client.set_tag(run_id, f"sha256.{weights.stem}", file_digest(weights))
-        self.client.set_terminated(run_id, "FINISHED" if status == "finished" else "FAILED")
+    def _push_rows(self, run_id: str, path: Path, tag: str, prefix: str) -> None:
+        """Log the rows of a file that the tracker lacks; `time` is when a row was written, if it says so."""
+        done = self._pushed[run_id, tag]
+        rows = [row for row in self._tails.setdefault(path, Tail(path)).rows() if row["step"] >= done]
+        if not rows:
+            return
+        now = time.time()
+        self._log(
+            run_id,
+            [
+                (prefix + name, value, int(row["step"]), row.get("time", now))
+                for row in rows
+                for name, value in row.items()
+                if name not in ("step", "time")
+            ],
+        )
+        self._pushed[run_id, tag] = int(rows[-1]["step"]) + 1
+        self.client.set_tag(run_id, tag, str(self._pushed[run_id, tag]))
 
-    def _log(self, run_id: str, values: list[tuple[str, float, int]]) -> None:
+    def _finish(self, run_id: str, directory: Path, record: Mapping[str, Any]) -> None:
+        """Add what only an ended run has; nothing, when it was added before."""
+        files = [directory / name for name in COPIED if (directory / name).exists()]
+        weights = sorted(directory.glob("*.safetensors"))
+        sizes = [(path.name, path.stat().st_size) for path in weights]
+        content = digest([record["status"], record["seconds"], [file_digest(path) for path in files], sizes])
+        if self._complete.get(run_id) == content:
+            return
+        final = numbers(read_json(directory / METRICS)) if (directory / METRICS).exists() else {}
+        used = {name: record.get(name) for name in ("seconds", "peak_mb", "peak_gpu_mb")}
+        final |= {f"system/{name}": value for name, value in used.items() if value is not None}
+        self._log(run_id, [(name, value, 0, time.time()) for name, value in final.items()])
+        self.client.log_dict(run_id, {**record, "run_id": run_id}, RECORD)
+        for path in files:
+            self.client.log_artifact(run_id, str(path))
+        for path in weights:
+            self.client.set_tag(run_id, f"sha256.{path.stem}", file_digest(path))
+        self.client.set_terminated(run_id, "FINISHED" if record["status"] == "finished" else "FAILED")
+        self.client.set_tag(run_id, "mirrored", content)
+        self._complete[run_id] = content
+
+    def _log(self, run_id: str, values: list[tuple[str, float, int, float]]) -> None:
         from mlflow.entities import Metric
 
-        now = int(time.time() * 1000)
-        metrics = [Metric(metric_name(name), value, now, step) for name, value, step in values]
+        metrics = [
+            Metric(metric_name(name), value, int(1000 * moment), step) for name, value, step, moment in values
+        ]
         for start in range(0, len(metrics), BATCH):
             self.client.log_batch(run_id, metrics=metrics[start : start + BATCH])
 
     def _run_of(self, record: Mapping[str, Any]) -> str:
         key = record["run_key"]
         if key not in self._runs:
-            experiment = self._experiment(f"{self.tracking.experiment}-{record['stage']}")
+            experiment = self._experiment(record["stage"])
             found = self._find([experiment], f"tags.run_key = '{key}'")
             run = found[0] if found else self._create(experiment, record)
-            self._runs[key] = run.info.run_id
-            self._pushed[run.info.run_id] = int(run.data.tags.get("mirrored_steps", 0))
-            if record.get("parent") and PARENT not in run.data.tags:
-                self._orphans.add(run.info.run_id)
+            self._remember(key, run)
         return self._runs[key]
+
+    def _remember(self, key: str, run: Any) -> None:
+        run_id, tags = run.info.run_id, run.data.tags
+        self._runs[key] = run_id
+        for tag in ("mirrored_steps", "mirrored_samples"):
+            self._pushed[run_id, tag] = int(tags.get(tag, 0))
+        self._complete[run_id] = tags.get("mirrored", "")
+        if "parent_run_key" in tags and PARENT not in tags:
+            self._orphans.add(run_id)
 
     def _find(self, experiments: list[str], condition: str) -> list[Any]:
         # Asked for by pages: a study has more trials than one answer holds.
@@ -115,7 +161,7 @@ class Mirror:
                 self.client.set_tag(run_id, PARENT, parents[0].info.run_id)
                 self._orphans.discard(run_id)
         if record["status"] != "running":
-            experiment = self._experiment(f"{self.tracking.experiment}-{record['stage']}")
+            experiment = self._experiment(record["stage"])
             for child in self._find([experiment], f"tags.parent_run_key = '{record['run_key']}'"):
                 if child.data.tags.get(PARENT) != run_id:
                     self.client.set_tag(child.info.run_id, PARENT, run_id)
@@ -123,22 +169,31 @@ class Mirror:
     def _create(self, experiment: str, record: Mapping[str, Any]) -> Any:
         from mlflow.entities import Param
 
-        tags = {tag: str(record[tag]) for tag in TAGS if record.get(tag) is not None}
-        tags |= {"run_key": record["run_key"], "mlflow.source.name": record["command"]}
-        tags |= {"mlflow.source.git.commit": record["git_commit"] or ""}
-        tags |= {"parent_run_key": record["parent"]} if record.get("parent") else {}
-        run = self.client.create_run(experiment, tags=tags, run_name=run_name(record))
+        run = self.client.create_run(experiment, tags=run_tags(record), run_name=run_name(record))
         params = [Param(name, str(value)) for name, value in flatten(record["params"], ".")]
         for start in range(0, len(params), 100):
             self.client.log_batch(run.info.run_id, params=params[start : start + 100])
+        inputs = datasets(record)
+        if inputs:
+            self.client.log_inputs(run.info.run_id, inputs)
         return run
 
-    def _experiment(self, name: str) -> str:
+    def _experiment(self, stage: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        name = f"{self.tracking.experiment}-{stage}"
         found = self.client.get_experiment_by_name(name)
         if found:
             return found.experiment_id
         artifacts = None if self.tracking.uri else (home() / "tracking" / "artifacts" / name).as_uri()
-        return self.client.create_experiment(name, artifact_location=artifacts)
+        tags = {NOTE: experiment_note(stage)}
+        try:
+            return self.client.create_experiment(name, artifact_location=artifacts, tags=tags)
+        except MlflowException:  # a run beside this one was faster
+            found = self.client.get_experiment_by_name(name)
+            if not found:
+                raise
+            return found.experiment_id
 
     @property
     def client(self) -> Any:
@@ -151,18 +206,6 @@ class Mirror:
             logging.getLogger("alembic").setLevel(logging.WARNING)
             self._client = MlflowClient(tracking_uri=tracking_uri(self.tracking))
         return self._client
-
-
-def run_name(record: Mapping[str, Any]) -> str:
-    """Return what people read in lists: `sspc msrvtt seed-0`, `trial 7 seed-0`."""
-    if record.get("name"):
-        return record["name"]
-    trial, seed = record.get("trial"), record["seed"]
-    what = ("benchmark",) if trial is not None else ("method", "benchmark", "corpus")
-    parts = [f"trial {trial}"] if trial is not None else []
-    parts += [record[part] for part in what if record[part]]
-    parts += [f"seed-{seed}"] if seed is not None else []
-    return " ".join(parts) or record["stage"]
 
 
 def tracking_uri(tracking: Tracking) -> str:

@@ -11,10 +11,12 @@ from typing import Any, Self, TextIO
 from multisk.params import Tracking
 from multisk.provenance import provenance, source_difference
 from multisk.resumable import digest, read_json, write_json
-from multisk.tracking.files import METRICS, PATCH, RECORD, STEPS, read_steps
+from multisk.tracking.files import METRICS, PATCH, RECORD, STEPS, SYSTEM, read_steps
 from multisk.tracking.mirror import Mirror
+from multisk.tracking.system import Monitor
 
 MIRROR_SECONDS = 20.0
+KEPT = ("run_key", "run_id", "seconds", "started", "peak_mb", "peak_gpu_mb")  # by a run that goes on
 
 
 class Run:
@@ -72,6 +74,7 @@ class Run:
             "params_digest": digest(params),
         }
         self.mirror = Mirror(tracking)
+        self.monitor = Monitor(directory / SYSTEM)
         self._mirrored = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -80,13 +83,15 @@ class Run:
         earlier = read_json(record) if record.exists() else {"run_key": uuid.uuid4().hex, "seconds": 0.0}
         self.record = {**self.identity, **provenance(), "status": "running", "run_id": None}
         finished = earlier.get("status") == "finished"
-        kept = tuple(earlier) if finished else ("run_key", "run_id", "seconds", "started")
+        kept = tuple(earlier) if finished else KEPT
         self.record |= {key: earlier[key] for key in kept if key in earlier}
         self._began, self._before = time.monotonic(), float(self.record["seconds"])
         if self.record["git_dirty"]:
             (self.directory / PATCH).write_text(source_difference())
         write_json(record, self.record)
         self._steps: TextIO = _append_to(self.directory / STEPS)
+        if not finished:
+            self.monitor.start()
         return self
 
     def __call__(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -113,6 +118,7 @@ class Run:
         temporary.write_text("".join(kept))
         temporary.replace(path)
         self._steps = _append_to(path)
+        self.mirror.forget()
 
     def finish(self, metrics: Mapping[str, Any]) -> None:
         """Keep the run's final numbers, nested or flat."""
@@ -121,10 +127,13 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._save("failed" if kind else "finished")
+        self.monitor.stop()
         self._steps.close()
+        self._save("failed" if kind else "finished")
 
     def _save(self, status: str) -> None:
+        for name, peak in self.monitor.peaks.copy().items():
+            self.record[name] = max(peak, self.record.get(name, 0.0))
         self.record |= {"status": status, "seconds": self._before + time.monotonic() - self._began}
         write_json(self.directory / RECORD, self.record)
         self.record["run_id"] = self.mirror.push(self.directory) or self.record["run_id"]
