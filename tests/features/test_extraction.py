@@ -1,5 +1,6 @@
 """Whole corpora: every file gets features or a reason, whatever else happens."""
 
+import itertools
 import os
 import shutil
 import signal
@@ -16,9 +17,11 @@ import torch.nn.functional as F
 
 from multisk.corpora.manifest import Corpus, write_corpus
 from multisk.errors import InputError
+from multisk.features import extraction
 from multisk.features.decode import MediaReader
 from multisk.features.extraction import extract
 from multisk.features.extractors import Extractors, prepare_extractors, samplings
+from multisk.features.filetable import summary
 from multisk.features.logmel import LogMel
 from multisk.features.store import FeatureStore
 
@@ -187,3 +190,45 @@ def test_real_clips(tmp_path, realdata: Path, settings, extractors) -> None:
         assert store.length(clip.path, "motion") == pytest.approx(1.5 * clip.video_span_s, abs=1)
         audio = 100 * clip.audio_span_s if clip.has_audio else 0
         assert store.length(clip.path, "logmel") == pytest.approx(audio, abs=5)
+
+
+def test_batches_across_videos_give_the_same_features(corpus, settings, extractors, store) -> None:
+    opened = Extractors.open(extractors, settings())
+    todo = corpus.videos["video_id"].tolist()
+    made = list(extraction._features(corpus, settings(), opened, todo, "cpu", in_workers=False))
+    assert [end.video_id for end, _ in made] == todo
+    for end, streams in made:
+        for name, stream in streams.items():
+            assert (
+                stream.status
+                == store.status.set_index(["video_id", "stream"]).loc[(end.video_id, name), "status"]
+            )
+            np.testing.assert_allclose(stream.features, store.read(end.video_id, name), rtol=2e-3, atol=0.04)
+
+
+def test_a_queue_of_odd_sizes_does_not_wait_forever(corpus, settings, extractors, monkeypatch) -> None:
+    monkeypatch.setattr(extraction, "LONGEST_QUEUE", 2)
+    large = settings(appearance__batch_size=1000, motion__batch_size=1000)
+    opened = Extractors.open(extractors, large)
+    todo = corpus.videos["video_id"].tolist()
+    made = extraction._features(corpus, large, opened, todo, "cpu", in_workers=False)
+    assert [end.video_id for end, _ in itertools.islice(made, 2)] == todo[:2]
+    assert [end.video_id for end, _ in made] == todo[2:]
+
+
+def test_every_file_has_a_row_in_the_table(store: FeatureStore, corpus: Corpus) -> None:
+    table = pd.read_csv(store.folder / "files.csv", keep_default_na=False).set_index("video_id")
+    assert table.index.tolist() == corpus.videos["video_id"].tolist()
+    assert table["status"].to_dict() == {
+        **dict.fromkeys(["v0", "v1", "v2"], "ok"),
+        "silent": "no audio",
+        **dict.fromkeys(["cut", "gone"], "failed"),
+    }
+    assert (table["reason"] != "").tolist() == (table["status"] == "failed").tolist()
+    assert table.loc["v1", "file"] == str(corpus.path("v1"))
+    assert table.loc["v1", "seconds"] == pytest.approx(3, abs=0.1)
+    assert table.loc["v1", "motion"] == store.length("v1", "motion")
+    said = summary(table)
+    assert said.startswith("3 ok, 1 no audio, 2 failed (1 x ")
+    assert "1 x damaged midway (InvalidDataError" in said
+    assert "FileNotFoundError" in said

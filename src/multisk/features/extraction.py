@@ -1,12 +1,15 @@
 """From a corpus to its feature store: worker processes decode, and run the networks if there is no GPU.
 
-A batch holds frames of one video only, and videos are written in the order of the corpus: what is stored
-for a video depends neither on its neighbours nor on the number of workers nor on interruptions.
+What is stored for a video depends neither on its neighbours nor on the number of workers nor on
+interruptions: videos are written in the order of the corpus, and batches hold frames of one video (in the
+workers, where nothing would be gained by more) or have all the same shape (on a GPU, see `batching`).
 """
 
 import logging
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +21,18 @@ from tqdm import tqdm
 
 from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
+from multisk.features.batching import Batches, repeatable
 from multisk.features.decode import MediaReader, Sampling
 from multisk.features.extractors import Extractors, samplings
+from multisk.features.filetable import FILES, write_file_table
 from multisk.features.logmel import BANDS, FRAMES_PER_SECOND, LogMel
 from multisk.features.store import FeatureStore, StoreWriter, Stream
 from multisk.params import Features
 from multisk.resumable import digest
 
 log = logging.getLogger(__name__)
+
+LONGEST_QUEUE = 64  # videos that may wait for one before them, whose frames have no company of their size
 
 
 @dataclass(frozen=True)
@@ -50,15 +57,26 @@ class End:
 class Progress:
     """Features of the videos that are being decoded, and the ends that wait for earlier videos."""
 
+    todo: deque[str]
     parts: dict[tuple[str, str], list[np.ndarray]] = field(default_factory=dict)
     ends: dict[str, End] = field(default_factory=dict)
+
+    def keep(self, video_id: str, stream: str, features: Tensor) -> None:
+        """Keep features that follow those kept before."""
+        self.parts.setdefault((video_id, stream), []).append(features.cpu().numpy())
+
+    def finished(self, unfinished: Iterable[Batches] = ()) -> Iterator[End]:
+        """Give the next videos, in order, of which everything has come and nothing waits in a batch."""
+        while self.todo and self.todo[0] in self.ends and not any(self.todo[0] in one for one in unfinished):
+            yield self.ends.pop(self.todo.popleft())
 
 
 def extract(corpus: Corpus, settings: Features, extractors: Path | str, out: Path | str) -> FeatureStore:
     """Make the features of all videos of a corpus and return their store.
 
-    Resumes in the folder `out`. A file that cannot be decoded is recorded as failed, with the reason, and
-    stops nothing. Raises InputError for extractors that do not fit `settings`, and when no video decodes.
+    Resumes in the folder `out`; `files.csv` there has a row for each file. A file that cannot be decoded is
+    recorded as failed, with the reason, and stops nothing.
+    Raises InputError for extractors that do not fit `settings`, and when no video decodes.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     loaded = Extractors.open(extractors, settings, device)
@@ -68,49 +86,106 @@ def extract(corpus: Corpus, settings: Features, extractors: Path | str, out: Pat
         todo = [video for video in videos if video not in writer]
         done = len(videos) - len(todo)
         bar = tqdm(total=len(videos), initial=done, desc=corpus.name, unit="video", disable=None)
-        for end, streams in _features(corpus, settings, loaded, todo, device):
+        for end, streams in _features(corpus, settings, loaded, todo, device, in_workers=device == "cpu"):
             writer.add(end.video_id, end.seconds, _sound(streams))
             bar.update()
             if writer.full:
                 writer.flush()
         bar.close()
     store = FeatureStore.open(out)
-    _report(corpus, store)
+    table = write_file_table(corpus, store)
+    for row in table[table["status"] == "failed"].itertuples():
+        log.warning("%s: %s", row.file, row.reason)
+    if len(table) and (table["status"] == "failed").all():
+        raise InputError(f"{corpus.folder}: no video decodes; {store.folder / FILES} says why")
     return store
 
 
 def _features(
-    corpus: Corpus, settings: Features, extractors: Extractors, todo: list[str], device: str
+    corpus: Corpus,
+    settings: Features,
+    extractors: Extractors,
+    todo: list[str],
+    device: str,
+    *,
+    in_workers: bool,
 ) -> Iterator[tuple[End, dict[str, Stream]]]:
     """Yield the streams of each video of `todo`, in this order."""
     networks: dict[str, nn.Module] = {**extractors.networks, "logmel": LogMel().to(device)}
     files = [(video, corpus.path(video)) for video in todo]
-    media = _Media(files, settings, networks if device == "cpu" else None)
-    progress, waiting = Progress(), iter(todo)
-    following = next(waiting, None)
-    for item in _loader(media, min(settings.workers, len(todo)), device):
+    media = _Media(files, settings, networks if in_workers else None)
+    loader = _loader(media, min(settings.workers, len(todo)), ahead=16 if in_workers else 2)
+    progress = Progress(deque(todo))
+    if in_workers:
+        ends = _ends(loader, progress)
+    else:
+        ends = _ends_of_batches(loader, progress, networks, settings, device)
+    for end in ends:
+        yield end, _streams(end, progress, settings, extractors)
+
+
+def _ends(loader: Iterable[Piece | End], progress: Progress) -> Iterator[End]:
+    """Keep the features that the workers made; give each video's end when its turn has come."""
+    for item in loader:
         if isinstance(item, Piece):
-            made = item if device == "cpu" else _run(networks[item.stream], item, device)
-            progress.parts.setdefault((item.video_id, item.stream), []).append(made.values.numpy())
-            continue
-        progress.ends[item.video_id] = item
-        while following in progress.ends:
-            end = progress.ends.pop(following)
-            yield end, _streams(end, progress, settings, extractors)
-            following = next(waiting, None)
+            progress.keep(item.video_id, item.stream, item.values)
+        else:
+            progress.ends[item.video_id] = item
+            yield from progress.finished()
 
 
-def _loader(media: "_Media", workers: int, device: str) -> DataLoader[Piece | End]:
+def _ends_of_batches(
+    loader: Iterable[Piece | End],
+    progress: Progress,
+    networks: dict[str, nn.Module],
+    settings: Features,
+    device: str,
+) -> Iterator[End]:
+    """Run the networks on what the workers decoded; give each video's end when its turn has come."""
+    windows = {"appearance": 1, "motion": settings.motion.window}
+    batches = {
+        name: Batches(partial(_run, networks[name]), frames, windows[name])
+        for name, frames in frames_per_batch(settings).items()
+    }
+    with repeatable():
+        for item in loader:
+            if isinstance(item, End):
+                progress.ends[item.video_id] = item
+            elif item.stream in batches:
+                for video_id, features in batches[item.stream].add(item.video_id, item.values.to(device)):
+                    progress.keep(video_id, item.stream, features)
+            else:
+                made = _run(networks[item.stream], item.values.to(device))
+                progress.keep(item.video_id, item.stream, made)
+            if len(progress.ends) >= LONGEST_QUEUE:
+                _flush(batches, progress)
+            yield from progress.finished(batches.values())
+        _flush(batches, progress)
+        yield from progress.finished(batches.values())
+
+
+def _flush(batches: dict[str, Batches], progress: Progress) -> None:
+    for stream, waiting in batches.items():
+        for video_id, features in waiting.flush():
+            progress.keep(video_id, stream, features)
+
+
+def frames_per_batch(settings: Features) -> dict[str, int]:
+    """Return how many frames each network takes at a time."""
+    motion = settings.motion
+    return {"appearance": settings.appearance.batch_size, "motion": motion.batch_size * motion.window}
+
+
+def _loader(media: "_Media", workers: int, ahead: int) -> DataLoader[Piece | End]:
     # Features are small and can wait in numbers for slower workers; frames for a GPU fill memory.
-    ahead = None if not workers else 16 if device == "cpu" else 2
-    return DataLoader(media, batch_size=None, num_workers=workers, collate_fn=_as_is, prefetch_factor=ahead)
+    factor = ahead if workers else None
+    return DataLoader(media, batch_size=None, num_workers=workers, collate_fn=_as_is, prefetch_factor=factor)
 
 
 @torch.inference_mode()
-def _run(network: nn.Module, piece: Piece, device: str) -> Piece:
-    values = piece.values.to(device)
-    features = network(values[None])[0].T if isinstance(network, LogMel) else network(values)
-    return replace(piece, values=features.cpu())
+def _run(network: nn.Module, values: Tensor) -> Tensor:
+    """Map frames [n, H, W, 3], or a waveform [n], to features [m, D]."""
+    return network(values[None])[0].T if isinstance(network, LogMel) else network(values)
 
 
 def _streams(end: End, progress: Progress, settings: Features, extractors: Extractors) -> dict[str, Stream]:
@@ -164,10 +239,7 @@ class _Media(IterableDataset[Piece | End]):
         self._videos = videos
         self._networks = networks
         self._samplings: dict[str, Sampling] = samplings(settings)
-        self._batch = {
-            "appearance": settings.appearance.batch_size,
-            "motion": settings.motion.batch_size * settings.motion.window,
-        }
+        self._batch = frames_per_batch(settings)
 
     def __iter__(self) -> Iterator[Piece | End]:
         worker = get_worker_info()
@@ -175,7 +247,7 @@ class _Media(IterableDataset[Piece | End]):
         for video_id, path in self._videos[first::step]:
             for item in self._video(video_id, path):
                 if isinstance(item, Piece) and self._networks:
-                    yield _run(self._networks[item.stream], item, "cpu")
+                    yield replace(item, values=_run(self._networks[item.stream], item.values))
                 else:
                     yield item
 
@@ -201,11 +273,3 @@ class _Media(IterableDataset[Piece | End]):
 
 def _as_is(item: Any) -> Any:
     return item
-
-
-def _report(corpus: Corpus, store: FeatureStore) -> None:
-    failed = store.status[store.status["status"] == "failed"].drop_duplicates("video_id")
-    for video, reason in zip(failed["video_id"], failed["reason"], strict=True):
-        log.warning("%s: %s", corpus.path(video), reason)
-    if len(failed) == len(corpus.videos):
-        raise InputError(f"{corpus.folder}: no video decodes; {store.folder}/index.parquet says why")

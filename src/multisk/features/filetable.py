@@ -1,0 +1,53 @@
+"""What became of each file of a corpus: files.csv beside its features.
+
+video_id, file, seconds, status (ok, no audio, failed), reason, and the number of features of each stream
+"""
+
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+
+from multisk.corpora.manifest import Corpus
+from multisk.features.store import FeatureStore
+
+FILES = "files.csv"
+
+
+def write_file_table(corpus: Corpus, store: FeatureStore) -> pd.DataFrame:
+    """Write a row for each file of the corpus, in its order, to the store's folder; return the table."""
+    rows = store.status
+    lengths = rows.pivot_table(index="video_id", columns="stream", values="length", aggfunc="first")
+    videos = rows.drop_duplicates("video_id").set_index("video_id")
+    failed = rows[rows["status"] == "failed"].drop_duplicates("video_id").set_index("video_id")["reason"]
+    silent = set(rows.loc[(rows["stream"] == "logmel") & (rows["status"] == "absent"), "video_id"])
+    table = pd.DataFrame({"video_id": corpus.videos["video_id"]})
+    table["file"] = [str(corpus.path(video)) for video in table["video_id"]]
+    table["seconds"] = table["video_id"].map(videos["seconds"]).round(3)
+    table["status"] = np.where(table["video_id"].isin(silent), "no audio", "ok")
+    table.loc[table["video_id"].isin(failed.index), "status"] = "failed"
+    table["reason"] = [failed.get(video, "") for video in table["video_id"]]
+    table = table.join(lengths[store.streams()], on="video_id")
+    partial = store.folder / f"{FILES}.tmp"
+    table.to_csv(partial, index=False, lineterminator="\n")
+    partial.replace(store.folder / FILES)
+    return table
+
+
+def read_file_table(store: FeatureStore) -> pd.DataFrame:
+    """Read what `write_file_table` wrote."""
+    return pd.read_csv(store.folder / FILES, keep_default_na=False)
+
+
+def summary(table: pd.DataFrame) -> str:
+    """Count the files that are fine, those without audio, and those that failed, by kind of reason."""
+    counts = Counter(table["status"])
+    kinds = Counter(_kind(reason) for reason in table.loc[table["status"] == "failed", "reason"])
+    parts = [f"{counts['ok']} ok", f"{counts['no audio']} no audio", f"{counts['failed']} failed"]
+    reasons = "; ".join(f"{count} x {kind}" for kind, count in kinds.most_common())
+    return ", ".join(parts) + (f" ({reasons})" if reasons else "")
+
+
+def _kind(reason: str) -> str:
+    # Where a file is damaged differs from file to file; what the decoder said of it does not.
+    return reason if "damaged after" not in reason else "damaged midway " + reason.partition(" s ")[2]
