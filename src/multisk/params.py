@@ -252,11 +252,31 @@ class PairWeights(Section):
 
 
 class Contrastive(Section):
-    """InfoNCE over pairs of modalities."""
+    """What brings pairs of modalities together: InfoNCE, or the loss of another method."""
 
-    temperature: Positive
+    loss: Literal["nce", "mms", "max_margin", "mil_nce"] = "nce"
+    temperature: Positive | None = None  # of all but max_margin
+    margin: Weight | None = None  # of mms and max_margin, in units of the cosine
+    intra_video: Fraction | None = None  # of max_margin: what negatives of the same video weigh together
+    bag_seconds: Weight | None = None  # of mil_nce: narrations that start so close count as a clip's own, too
     alpha: Weight
     weights: PairWeights
+
+    @model_validator(mode="after")
+    def _settings_are_those_of_the_loss(self) -> Self:
+        needed = {
+            "nce": {"temperature"},
+            "mms": {"temperature", "margin"},
+            "max_margin": {"margin", "intra_video"},
+            "mil_nce": {"temperature", "bag_seconds"},
+        }[self.loss]
+        for name in ("temperature", "margin", "intra_video", "bag_seconds"):
+            given = getattr(self, name) is not None
+            if name in needed and not given:
+                raise ValueError(f"loss: {self.loss} needs {name}; add it")
+            if given and name not in needed:
+                raise ValueError(f"loss: {self.loss} has no {name}; leave it out")
+        return self
 
 
 class Sinkhorn(Section):
@@ -345,10 +365,32 @@ class Reconstruction(Section):
     weight: Weight
 
 
+class Architecture(Section):
+    """What a method changes of its model; what is left out is as published."""
+
+    modalities: Literal["tva", "tv"] = "tva"  # tv: text and video alone, no audio network
+    fused: bool = True  # eao: embed pairs of modalities, too
+    shared_projection: bool = False  # eao: one projection into the joint space for all modalities
+    cls_token: bool = False  # a learned token sums the sequence up, in place of the mean
+    # Learn a position for each token of a pretraining clip. Longer clips are brought down to as many tokens:
+    # to the first ones, or by pooling over time.
+    positions: Literal["clip", "max_pool", "avg_pool"] | None = None
+    depth: Natural | None = None  # in place of model.depth; 0: no transformers
+    width: Positive = 1.0  # factor on model.dimension
+
+    @property
+    def changed(self) -> list[str]:
+        """The options that are not as published."""
+        return [
+            name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default
+        ]
+
+
 class Method(Section):
     """A comparison's entry: which model, which losses; losses that are left out are not there."""
 
-    model: Literal["per_modality", "eao"]
+    model: Literal["per_modality", "eao", "avlnet"]
+    architecture: Architecture = Architecture()
     contrastive: Contrastive
     sspc: Sspc | None = None
     clustering: Clustering | None = None
@@ -359,6 +401,28 @@ class Method(Section):
         if self.sspc and self.model != "per_modality":
             raise ValueError(
                 f"sspc needs a model with anchors, {self.model} has none; set model: per_modality"
+            )
+        if self.reconstruction and self.model == "avlnet":
+            raise ValueError(
+                "reconstruction needs a model with input features, avlnet has none; leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _architecture_fits_model(self) -> Self:
+        possible = {
+            "per_modality": {"modalities", "cls_token", "positions", "depth", "width"},
+            "eao": set(Architecture.model_fields),
+            "avlnet": {"modalities"},
+        }[self.model]
+        for name in self.architecture.changed:
+            if name not in possible:
+                raise ValueError(f"architecture.{name}: model {self.model} has no such choice; leave it out")
+        fused = self.model == "eao" and self.architecture.fused
+        if fused and self.architecture.cls_token and not self.architecture.shared_projection:
+            raise ValueError(
+                "architecture.cls_token: the token of a pair belongs to no modality; "
+                "set shared_projection: true or fused: false"
             )
         return self
 
@@ -396,12 +460,24 @@ class Finetune(Section):
     msrvtt: Training
 
 
+class Segments(Section):
+    """Into how many pieces the strategy `clips` cuts a clip."""
+
+    youcook2: Count
+    msrvtt: Count
+
+
+Strategy = Literal["at-once", "clips", "nearest", "max-pool", "long-video"]
+
+
 class Evaluate(Section):
     """Retrieval evaluation."""
 
     weights: Literal["raw", "ema"]  # as released: the raw weights
     batch_size: Count
     clusters: Count  # of k-means, beside methods that have no anchors to take the number from
+    strategies: tuple[Strategy, ...]  # measured beside the settings of `clips`
+    segments: Segments
 
 
 # --- sweeps ------------------------------------------------------------------------------------

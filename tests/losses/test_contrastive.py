@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor
 
-from multisk.losses import ContrastiveLoss, max_margin_softmax, norm_softmax
+from multisk.losses import (
+    ContrastiveLoss,
+    Places,
+    max_margin_ranking,
+    max_margin_softmax,
+    mil_nce,
+    norm_softmax,
+)
 from multisk.params import Contrastive
 
 FUSED = ("tv", "ta", "va")
@@ -188,3 +195,135 @@ def test_settings_may_be_a_section_or_a_mapping() -> None:
 def test_mistaken_settings_are_refused(mistake: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         ContrastiveLoss(mistake)
+
+
+# --- losses of a pair that other methods bring ---------------------------------------------------
+
+
+def places(videos: list[int], starts: list[float]) -> Places:
+    return Places(torch.tensor(videos), torch.tensor(starts))
+
+
+def similarities(n: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return 2 * torch.rand(n, n, generator=generator, dtype=torch.float64) - 1
+
+
+def naive_ranking(s: Tensor, videos: list[int], margin: float, intra_video: float) -> float:
+    total, n = 0.0, len(videos)
+    for i in range(n):
+        kinds = [
+            ([j for j in range(n) if j != i and videos[j] == videos[i]], intra_video),
+            ([j for j in range(n) if videos[j] != videos[i]], 1 - intra_video),
+        ]
+        kinds = [(negatives, weight) for negatives, weight in kinds if negatives and weight > 0]
+        for negatives, weight in kinds:
+            share = weight / sum(other for _, other in kinds) / len(negatives)
+            for j in negatives:
+                total += share * max(0.0, margin + (s[i, j] - s[i, i]).item())
+                total += share * max(0.0, margin + (s[j, i] - s[i, i]).item())
+    return total / n
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    videos=st.lists(st.integers(0, 3), min_size=1, max_size=9),
+    margin=st.sampled_from([0.0, 0.1, 0.5]),
+    intra_video=st.sampled_from([0.0, 0.5, 0.8, 1.0]),
+    seed=st.integers(0, 2**20),
+)
+def test_ranking_is_the_sum_over_weighted_negatives(
+    videos: list[int], margin: float, intra_video: float, seed: int
+) -> None:
+    s = similarities(len(videos), seed)
+    same_video = places(videos, [0.0] * len(videos)).same_video()
+    found = max_margin_ranking(s, same_video, margin, intra_video)
+    assert found.item() == pytest.approx(naive_ranking(s, videos, margin, intra_video))
+
+
+def test_ranking_is_content_with_pairs_that_are_ahead_by_the_margin() -> None:
+    s = torch.full((4, 4), 0.3).fill_diagonal_(0.45)
+    assert max_margin_ranking(s, torch.eye(4, dtype=torch.bool), 0.1) == 0
+    assert max_margin_ranking(s, torch.eye(4, dtype=torch.bool), 0.2).item() == pytest.approx(0.1)
+
+
+def naive_mil_nce(
+    s: Tensor, videos: list[int], starts: list[float], seconds: float, temperature: float
+) -> float:
+    total, n = 0.0, len(videos)
+    for i in range(n):
+        bag = [j for j in range(n) if videos[j] == videos[i] and abs(starts[j] - starts[i]) <= seconds]
+        rest = [j for j in range(n) if j not in bag]
+        positive = sum(math.exp(s[i, j] / temperature) for j in bag)
+        negative = sum(math.exp(s[i, j] / temperature) + math.exp(s[j, i] / temperature) for j in rest)
+        total -= math.log(positive / (positive + negative))
+    return total / n
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    clips=st.lists(st.tuples(st.integers(0, 2), st.floats(0, 60, width=32)), min_size=1, max_size=9),
+    seconds=st.sampled_from([0.0, 8.0, 30.0]),
+    seed=st.integers(0, 2**20),
+)
+def test_mil_nce_is_its_equation(clips: list[tuple[int, float]], seconds: float, seed: int) -> None:
+    videos, starts = [video for video, _ in clips], [start for _, start in clips]
+    s = similarities(len(clips), seed)
+    found = mil_nce(s, places(videos, starts).close(seconds), 0.3)
+    assert found.item() == pytest.approx(naive_mil_nce(s, videos, starts, seconds, 0.3))
+
+
+def test_any_narration_of_the_bag_will_do() -> None:
+    s = torch.tensor([[-1.0, 1, -1], [1, -1, -1], [-1, -1, 1]])
+    alone, bag = torch.eye(3, dtype=torch.bool), places([0, 0, 1], [3.0, 9.0, 3.0]).close(8)
+    assert mil_nce(s, bag) < 1e-6
+    assert mil_nce(s, alone) > 10
+
+
+def test_a_margin_softmax_is_infonce_of_the_lowered_diagonal() -> None:
+    s = similarities(6)
+    lowered = s - 0.2 * torch.eye(6)
+    torch.testing.assert_close(max_margin_softmax(s, 0.2, 0.05), norm_softmax(lowered, 0.05))
+    torch.testing.assert_close(max_margin_softmax(s, 0.2), norm_softmax(lowered, 1.0))
+
+
+LOSSES = [
+    ({"loss": "mms", "margin": 0.2}, lambda s, _: max_margin_softmax(s, 0.2, 0.05)),
+    (
+        {"loss": "max_margin", "temperature": None, "margin": 0.1, "intra_video": 0.5},
+        lambda s, here: max_margin_ranking(s, here.same_video(), 0.1, 0.5),
+    ),
+    ({"loss": "mil_nce", "bag_seconds": 8.0}, lambda s, here: mil_nce(s.T, here.close(8.0), 0.05)),
+]
+
+
+@pytest.mark.parametrize(("given", "expected"), LOSSES, ids=["mms", "max_margin", "mil_nce"])
+def test_the_loss_of_the_settings_sees_the_places_of_the_samples_that_are_there(
+    given: dict[str, Any], expected: Any
+) -> None:
+    output, here = embeddings(), places([0, 0, 0, 1, 1, 2, 2, 2, 3], [0, 5, 30, 1, 2, 9, 12, 40, 4])
+    only = dict.fromkeys(["t_a", "v_a", "t_va", "v_ta", "a_tv"], 0.0)
+    loss = ContrastiveLoss({**given, "weights": only})
+    there = output.nonempty["t"] & output.nonempty["v"]
+    assert 3 < there.sum() < 9
+    t, v = (torch.nn.functional.normalize(output.joint[m][there], dim=1) for m in "tv")
+    torch.testing.assert_close(
+        loss(output, here)[0], expected(t @ v.T, Places(here.video[there], here.start[there]))
+    )
+    lonely = places(list(range(9)), [0.0] * 9)
+    torch.testing.assert_close(loss(output)[0], loss(output, lonely)[0])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"loss": "mms"}, "loss: mms needs margin"),
+        ({"loss": "max_margin", "margin": 0.1, "intra_video": 0.5}, "loss: max_margin has no temperature"),
+        ({"loss": "nce", "margin": 0.1}, "loss: nce has no margin"),
+        ({"loss": "mil_nce"}, "loss: mil_nce needs bag_seconds"),
+        ({"temperature": None}, "loss: nce needs temperature"),
+    ],
+)
+def test_settings_that_a_loss_lacks_or_does_not_have_are_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        ContrastiveLoss(given)

@@ -41,7 +41,11 @@ def test_items_have_the_promised_shapes(dataset: NarratedClips) -> None:
         "video_mask": (3, 12),
         "audio": (3, 40, 768),
         "audio_mask": (3, 768),
+        "start": (3,),
+        "video_index": (3,),
     }
+    assert dataset[1]["video_index"].tolist() == [1, 1, 1]
+    assert [f"long@{start:.3f}" for start in item["start"].double().tolist()] == item["clip_id"]
     assert all(item[f"{m}_mask"].dtype == torch.bool for m in ("text", "video", "audio"))
     assert len(item["clip_id"]) == len(item["caption"]) == 3
 

@@ -68,7 +68,8 @@ class ClusteringLoss(nn.Module):
                 f"clustering.queue: {self.settings.queue} is less than the batch of {len(mean_BJ)}; "
                 "raise it to that"
             )
-        loss, terms = torch.zeros((), device=mean_BJ.device, requires_grad=True), {}
+        loss = torch.zeros((), device=mean_BJ.device, requires_grad=True)
+        terms: dict[str, Tensor] = {}
         if self.settings.weight > 0 and self.filled >= self.settings.queue:
             loss, terms = self._clustered(x, nonempty, mean_BJ)
         if self.training:

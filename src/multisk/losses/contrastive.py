@@ -1,12 +1,12 @@
 """Contrastive losses over pairs of modalities.
 
-Paper: Everything at Once (CVPR 2022) for the six pairs, ICCV 2023 for three of them. Shapes: B samples,
-n samples that have every modality of a pair, D joint features.
+Paper: Everything at Once (CVPR 2022) for the six pairs, ICCV 2023 for three of them. Methods that are
+compared bring their own loss of a pair. Shapes: B samples, n samples that have every modality of a pair,
+D joint features.
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +28,21 @@ class JointEmbeddings(Protocol):
         """Which samples have the modality, bool [B] by modality."""
 
 
+class Places(NamedTuple):
+    """Where the clips of a batch come from."""
+
+    video: Tensor  # int64 [B], equal for clips of the same video
+    start: Tensor  # float [B], seconds in that video
+
+    def same_video(self) -> Tensor:
+        """Return which clips are of the same video, bool [B, B]."""
+        return self.video[:, None] == self.video
+
+    def close(self, seconds: float) -> Tensor:
+        """Return which clips of the same video start within so many seconds of each other, bool [B, B]."""
+        return self.same_video() & ((self.start[:, None] - self.start).abs() <= seconds)
+
+
 class ContrastiveLoss(nn.Module):
     """Weighted mean of a symmetric contrastive loss over pairs of modalities, times alpha.
 
@@ -42,8 +57,8 @@ class ContrastiveLoss(nn.Module):
     Args:
         contrastive: settings as in params.yaml, or a mapping with any of its keys; the paper's values
             (temperature 0.05, alpha 1, weights 1 for t-v and 0.1 otherwise) stand in for the rest.
-        pair_loss: loss of a similarity matrix [n, n] with the true pairs on its diagonal; `norm_softmax`
-            with the temperature of the settings unless given.
+        pair_loss: loss of a similarity matrix [n, n] with the true pairs on its diagonal, in place of the
+            one that the settings name.
     """
 
     def __init__(
@@ -55,10 +70,16 @@ class ContrastiveLoss(nn.Module):
         settings = contrastive_settings(contrastive)
         self.alpha = settings.alpha
         self.weights = {key.replace("_", "-"): weight for key, weight in settings.weights if weight > 0}
-        self.pair_loss = pair_loss or partial(norm_softmax, temperature=settings.temperature)
+        self.settings = settings
+        self.pair_loss = pair_loss
 
-    def forward(self, embeddings: JointEmbeddings) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(
+        self, embeddings: JointEmbeddings, places: Places | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss (a scalar) and the terms L_p, detached, by names like `contrastive/t-v`.
+
+        `places` are for the losses that ask which clips are of one video (`max_margin`, `mil_nce`); without
+        them every clip is of a video of its own.
 
         float16 and bfloat16 embeddings are computed in float32: the norm's guard of 1e-8 would be zero in
         half precision.
@@ -73,10 +94,33 @@ class ContrastiveLoss(nn.Module):
             present = torch.stack([embeddings.nonempty[m] for m in first + second]).all(0)
             if not present.any():
                 continue
-            loss = self.pair_loss(joint[first][present] @ joint[second][present].T)
+            here = places and Places(*(x_B[present] for x_B in places))
+            loss = self._pair_loss(joint[first][present] @ joint[second][present].T, here)
             total, weight_sum = total + weight * loss, weight_sum + weight
             terms[f"contrastive/{pair}"] = loss.detach()
         return self.alpha * total / (weight_sum or 1), terms
+
+    def _pair_loss(self, similarity: Tensor, places: Places | None) -> Tensor:
+        if self.pair_loss is not None:
+            return self.pair_loss(similarity)
+        settings, alone = (
+            self.settings,
+            torch.eye(len(similarity), dtype=torch.bool, device=similarity.device),
+        )
+        if settings.loss == "max_margin":
+            assert settings.margin is not None
+            assert settings.intra_video is not None
+            same_video = places.same_video() if places else alone
+            return max_margin_ranking(similarity, same_video, settings.margin, settings.intra_video)
+        assert settings.temperature is not None
+        if settings.loss == "mil_nce":
+            assert settings.bag_seconds is not None
+            bag = places.close(settings.bag_seconds) if places else alone
+            return mil_nce(similarity.T, bag, settings.temperature)
+        if settings.loss == "mms":
+            assert settings.margin is not None
+            return max_margin_softmax(similarity, settings.margin, settings.temperature)
+        return norm_softmax(similarity, settings.temperature)
 
 
 def normalized(x: Tensor) -> Tensor:
@@ -94,9 +138,65 @@ def norm_softmax(similarity: Tensor, temperature: float = 0.05) -> Tensor:
     return F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)
 
 
-def max_margin_softmax(similarity: Tensor, margin: float = 0.001) -> Tensor:
-    """Masked margin softmax (AVLnet): InfoNCE at temperature 1 after the diagonal is lowered by `margin`."""
+def max_margin_softmax(similarity: Tensor, margin: float = 0.001, temperature: float = 1.0) -> Tensor:
+    """Masked margin softmax (AVLnet): InfoNCE after the diagonal is lowered by `margin`.
+
+    As released at temperature 1.
+    """
     lowered = similarity - margin * torch.eye(
         len(similarity), dtype=similarity.dtype, device=similarity.device
     )
-    return norm_softmax(lowered, temperature=1.0)
+    return norm_softmax(lowered, temperature)
+
+
+def max_margin_ranking(
+    similarity: Tensor, same_video: Tensor, margin: float = 0.1, intra_video: float = 0.5
+) -> Tensor:
+    """Bi-directional max-margin ranking (Miech et al., HowTo100M, 2019).
+
+        L = mean over i of Σ_{j != i} w_ij (max(0, margin + s_ij - s_ii) + max(0, margin + s_ji - s_ii))
+
+    The weights w_ij of each i add up to one. Negatives j of the same video share `intra_video` of it and
+    those of other videos the rest: the loss learns most from negatives that look alike. Where one kind is
+    missing the other has all of it.
+
+    Args:
+        similarity: s [n, n] with the true pairs on its diagonal.
+        same_video: bool [n, n], which clips are of the same video.
+        margin: by how much a true pair must be ahead.
+        intra_video: weight of the negatives of the same video, 0 to 1.
+    """
+    own = torch.eye(len(similarity), dtype=torch.bool, device=similarity.device)
+    inside = intra_video * _shares(same_video & ~own, similarity)
+    weight_nn = inside + (1 - intra_video) * _shares(~same_video, similarity)
+    total_n1 = weight_nn.sum(1, keepdim=True)
+    weight_nn = weight_nn / total_n1.where(total_n1 > 0, 1)
+    true_n1 = similarity.diagonal()[:, None]
+    hinges = F.relu(margin + similarity - true_n1) + F.relu(margin + similarity.T - true_n1)
+    return (weight_nn * hinges).sum(1).mean()
+
+
+def mil_nce(similarity: Tensor, bag: Tensor, temperature: float = 0.05) -> Tensor:
+    """MIL-NCE (Miech et al., End-to-End Learning of Visual Representations, 2020).
+
+        L = mean over i of -log( P_i / (P_i + N_i) ),    P_i = Σ_{j in bag(i)} e_ij,
+        N_i = Σ_{j not in bag(i)} (e_ij + e_ji),         e_ij = exp(s_ij / temperature)
+
+    Narration and picture seldom meet exactly, so that a clip has a bag of narrations, any of which may be
+    the one that fits. With each clip's own narration alone in its bag it is InfoNCE with the negatives of
+    both directions in one sum.
+
+    Args:
+        similarity: s [n, n] of clips (rows) and narrations (columns), with each clip's own on the diagonal.
+        bag: symmetric bool [n, n], True on the diagonal: which narrations count as a clip's own.
+        temperature: of the similarities.
+    """
+    logits = similarity / temperature
+    positive = logits.masked_fill(~bag, -torch.inf)
+    reverse = logits.T.masked_fill(bag, -torch.inf)
+    return (torch.cat([logits, reverse], 1).logsumexp(1) - positive.logsumexp(1)).mean()
+
+
+def _shares(chosen: Tensor, like: Tensor) -> Tensor:
+    """Return rows in which the chosen entries are equal and add up to one; zero where none is chosen."""
+    return chosen.to(like) / chosen.sum(1, keepdim=True).clamp(min=1)

@@ -47,11 +47,13 @@ class FusedGatedUnit(nn.Module):
 class AVLnetModel(nn.Module):
     """Embeds each modality from one pooled vector.
 
+    Without audio it is the text-video model of Miech et al., HowTo100M (2019).
+
     Args:
         text_dimension: width of the word vectors.
         video_dimension: width of the video features.
         joint_dimension: width J of the joint embeddings.
-        davenet: the audio network (four stages in the published model).
+        davenet: the audio network (four stages in the published model); None leaves audio out.
         pool_padding: average audio over all frames rather than over the real ones.
         audio_nonempty_from_video: a sample counts as having audio when it has video (as released);
             False asks the audio mask.
@@ -62,7 +64,7 @@ class AVLnetModel(nn.Module):
         text_dimension: int,
         video_dimension: int,
         joint_dimension: int,
-        davenet: ResDavenet,
+        davenet: ResDavenet | None,
         *,
         pool_padding: bool = False,
         audio_nonempty_from_video: bool = True,
@@ -70,9 +72,13 @@ class AVLnetModel(nn.Module):
         super().__init__()
         self.pool_padding = pool_padding
         self.audio_nonempty_from_video = audio_nonempty_from_video
+        self.modalities = ("t", "v") if davenet is None else ("t", "v", "a")
+        self.input_dimensions: dict[str, int] = {}
+        self.joint_dimension = joint_dimension
         self.davenet = davenet
-        self.audio_gate = GatedProjection(davenet.channels, davenet.channels)
-        self.audio_projection = nn.Linear(davenet.channels, joint_dimension)
+        if davenet is not None:
+            self.audio_gate = GatedProjection(davenet.channels, davenet.channels)
+            self.audio_projection = nn.Linear(davenet.channels, joint_dimension)
         self.video_projection = GatedProjection(video_dimension, joint_dimension)
         self.text_pooling = SentenceMaxpool(text_dimension, joint_dimension)
         self.text_projection = GatedProjection(joint_dimension, joint_dimension)
@@ -84,15 +90,16 @@ class AVLnetModel(nn.Module):
         joint = {
             "t": self.text_projection(self.text_pooling(batch["text"])),
             "v": self.video_projection(video_BD),
-            "a": self.audio_projection(self.audio_gate(self._audio(batch))),
         }
         nonempty = {"t": batch["text_mask"].any(1), "v": batch["video_mask"].any(1)}
-        nonempty["a"] = nonempty["v"] if self.audio_nonempty_from_video else batch["audio_mask"].any(1)
+        if self.davenet is not None:
+            joint["a"] = self.audio_projection(self.audio_gate(self._audio(self.davenet, batch)))
+            nonempty["a"] = nonempty["v"] if self.audio_nonempty_from_video else batch["audio_mask"].any(1)
         return Embeddings(joint, {}, nonempty)
 
-    def _audio(self, batch: Mapping[str, Tensor]) -> Tensor:
+    def _audio(self, davenet: ResDavenet, batch: Mapping[str, Tensor]) -> Tensor:
         """Return the mean of the whole tokens under real frames, the first one at least; [B, C]."""
-        x_BCN = self.davenet(batch["audio"])
+        x_BCN = davenet(batch["audio"])
         if self.pool_padding:
             return x_BCN.mean(2)
         _, _, N = x_BCN.shape

@@ -40,6 +40,7 @@ class Tokenizer(nn.Module):
             a batch must then have exactly that many. None: no positions.
         audio_pooling: how longer audio comes down to `positions["a"]` tokens: not at all, the first ones,
             or adaptive pooling over time.
+        video_pooling: how longer video comes down to `positions["v"]` features, likewise.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Tokenizer(nn.Module):
         projection_kind: ProjectionKind = "gated",
         positions: Mapping[str, int] | None = None,
         audio_pooling: AudioPooling = "none",
+        video_pooling: AudioPooling = "none",
     ) -> None:
         super().__init__()
         widths = {"t": text_dimension, "v": video_dimension}
@@ -60,6 +62,7 @@ class Tokenizer(nn.Module):
         self.dimension = dimension
         self.widths = widths
         self.audio_pooling = audio_pooling
+        self.video_pooling = video_pooling
         self.davenet = davenet
         self.projection = nn.ModuleDict(
             {m: projection(projection_kind, w, dimension) for m, w in widths.items()}
@@ -93,6 +96,10 @@ class Tokenizer(nn.Module):
 
     def _features(self, modality: str, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         x, mask = batch[NAMES[modality]], batch[f"{NAMES[modality]}_mask"]
+        if modality == "v" and self.video_pooling != "none" and self.positions:
+            count = self.positions["v"].shape[0]
+            x = pool_time(x.transpose(1, 2), mask.sum(1), count, self.video_pooling).transpose(1, 2)
+            return x, mask[:, :count]
         if self.davenet is None or modality != "a":
             return x, mask
         mask_BN = self.davenet.token_mask(mask)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from multisk.models import build_model
+from multisk.models import build_model, position_counts
 from multisk.params import Params
 
 TRAINING_CODE = (
@@ -23,4 +23,11 @@ def method_model(params: Params, method: str, dimensions: dict[str, int]) -> Any
     """
     recipe = params.method(method)
     anchors = recipe.sspc.anchors if recipe.sspc else None
-    return build_model(recipe.model, params.model, anchors=anchors, **dimensions)
+    return build_model(
+        recipe.model,
+        params.model,
+        anchors=anchors,
+        architecture=recipe.architecture,
+        positions=position_counts(params.model, params.clips.pretrain),
+        **dimensions,
+    )

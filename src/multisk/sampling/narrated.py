@@ -5,6 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 import pandas as pd
+import torch
 from torch.utils.data import Dataset
 
 from multisk.corpora.manifest import Corpus
@@ -24,11 +25,8 @@ class NarratedClips(Dataset[Item]):
     """Item i is the i-th training video: `clips.clips_per_video` clips, drawn anew in each epoch.
 
     An item has `text` f32 [n, Nt, Dw], `video` f32 [n, Nv, Dv], `audio` f32 [n, F, T], a bool mask for
-    each, and the lists `clip_id` and `caption`. All randomness comes from (seed, epoch, i): neither
-    the workers nor what was read before matter.
-
-    For studies of the data, not in the paper: `clips.share` leaves out videos, and `clips.misaligned` of
-    the narrated clips get the words of another video.
+    each, `video_index` int64 [n] (i), `start` f32 [n] (seconds), and the lists `clip_id` and `caption`.
+    All randomness comes from (seed, epoch, i): neither the workers nor what was read before matter.
 
     Attributes:
         videos: the ids of the videos that are used.
@@ -64,7 +62,8 @@ class NarratedClips(Dataset[Item]):
     def __getitem__(self, index: int) -> Item:
         identity = [self.seed, self.epoch, index]
         elsewhere = np.random.RandomState([*identity, ELSEWHERE])
-        return self.draw(self.videos[index], np.random.RandomState(identity), elsewhere)
+        item = self.draw(self.videos[index], np.random.RandomState(identity), elsewhere)
+        return {**item, "video_index": torch.full((len(item["start"]),), index)}
 
     def draw(
         self, video_id: str, rng: np.random.RandomState, elsewhere: np.random.RandomState | None = None
@@ -83,7 +82,8 @@ class NarratedClips(Dataset[Item]):
             spans = [self._misaligned(span, video_id, elsewhere) for span in spans]
         names = [_name(video_id, span) for span in spans]
         clips = [self.read(video_id, span, name) for span, name in zip(spans, names, strict=True)]
-        return stack(clips, names, [span.text for span in spans])
+        item = stack(clips, names, [span.text for span in spans])
+        return {**item, "start": torch.tensor([span.start for span in spans], dtype=torch.float32)}
 
     def _misaligned(self, span: Span, video_id: str, rng: np.random.RandomState) -> Span:
         """Give a narrated clip, with the chance `clips.misaligned`, the words of another video."""

@@ -14,7 +14,10 @@ from multisk.models import build_model
 from multisk.models.weights import load_weights
 from multisk.resumable import file_digest, read_json
 
-WIDTHS = {"text": "tokenizer.projection.t.fc.weight", "video": "tokenizer.projection.v.fc.weight"}
+WIDTHS = {  # the first layer that meets words, or video features, in each kind of model
+    "text": ("tokenizer.projection.t.fc.weight", "text_pooling.fc.weight"),
+    "video": ("tokenizer.projection.v.fc.weight", "video_projection.fc.weight"),
+}
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,13 @@ def _of_run(weights: Path) -> tuple[nn.Module, dict[str, int]]:
     widths = _widths(weights)
     anchors = method.sspc.anchors if method.sspc else None
     model = build_model(
-        method.model, sizes, text_dimension=widths["text"], video_dimension=widths["video"], anchors=anchors
+        method.model,
+        sizes,
+        text_dimension=widths["text"],
+        video_dimension=widths["video"],
+        anchors=anchors,
+        architecture=method.architecture,
+        positions=_positions(weights),
     )
     load_weights(model, weights)
     return model, widths
@@ -106,7 +115,20 @@ def _widths(weights: Path) -> dict[str, int]:
     """Read what a model takes off its weights, without reading the weights themselves."""
     try:
         with safe_open(weights, framework="pt") as file:
-            return {name: file.get_slice(key).get_shape()[1] for name, key in WIDTHS.items()}
+            kept = set(file.keys())
+            return {
+                name: file.get_slice(next(key for key in keys if key in kept)).get_shape()[1]
+                for name, keys in WIDTHS.items()
+            }
+    except StopIteration:
+        raise InputError(f"{weights}: weights of no model that is known here; train again") from None
     except (SafetensorError, OSError, IndexError) as error:
         reason = one_line(error)
         raise InputError(f"{weights}: damaged weights ({reason}); train again") from None
+
+
+def _positions(weights: Path) -> dict[str, int]:
+    """Read the number of learned positions by modality off a model's weights; empty where there are none."""
+    with safe_open(weights, framework="pt") as file:
+        keys = [key for key in file.keys() if key.startswith("tokenizer.positions.")]  # noqa: SIM118
+        return {key.rpartition(".")[2]: file.get_slice(key).get_shape()[0] for key in keys}

@@ -16,13 +16,26 @@ def gather_embeddings(embeddings: Embeddings) -> Embeddings:
     over processes that DistributedDataParallel takes removes the factor N again. The parameters'
     gradients are therefore those of one process with the whole batch.
     """
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+    if not _distributed():
         return embeddings
     return Embeddings(
         joint={name: _gather(x_BD) for name, x_BD in embeddings.joint.items()},
         input={name: _gather(x_BD) for name, x_BD in embeddings.input.items()},
         nonempty={name: _gather(flag_B.byte()).bool() for name, flag_B in embeddings.nonempty.items()},
     )
+
+
+def gather_rows(x_B: Tensor) -> Tensor:
+    """Concatenate facts about the clips of all processes in the order of ranks, without gradient."""
+    if not _distributed():
+        return x_B
+    parts = [torch.empty_like(x_B) for _ in range(dist.get_world_size())]
+    dist.all_gather(parts, x_B.contiguous())
+    return torch.cat(parts)
+
+
+def _distributed() -> bool:
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
 def _gather(x: Tensor) -> Tensor:

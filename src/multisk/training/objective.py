@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from multisk import params
 from multisk.errors import InputError
-from multisk.losses import ClusteringLoss, ContrastiveLoss, ReconstructionLoss, SSPCLoss
+from multisk.losses import ClusteringLoss, ContrastiveLoss, Places, ReconstructionLoss, SSPCLoss
 from multisk.models.anchors import Anchors
 from multisk.models.embeddings import Embeddings
-from multisk.training.distributed import gather_embeddings
+from multisk.training.distributed import gather_embeddings, gather_rows
 
 
 class Objective(nn.Module):
@@ -56,14 +56,18 @@ class Objective(nn.Module):
         """Return the loss, a scalar, and its terms by name, detached scalars."""
         embeddings = self.model(batch)
         with torch.autocast(batch["video"].device.type, enabled=False):
-            return self.losses(gather_embeddings(in_full_precision(embeddings)))
+            return self.losses(gather_embeddings(in_full_precision(embeddings)), _places(batch))
 
-    def losses(self, embeddings: Embeddings) -> tuple[Tensor, dict[str, Tensor]]:
+    def losses(
+        self, embeddings: Embeddings, places: Places | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of the global batch's embeddings, fp32, and its terms.
+
+        `places`: where the global batch's clips come from, if it is known.
 
         The loss is NaN when an embedding or anchor is not finite.
         """
-        loss, terms = self.contrastive(embeddings)
+        loss, terms = self.contrastive(embeddings, places)
         for part in (self._sspc, self._clustering, self._reconstruction):
             more, more_terms = part(embeddings)
             loss, terms = loss + more, terms | more_terms
@@ -94,6 +98,13 @@ def in_full_precision(embeddings: Embeddings) -> Embeddings:
         input={name: x_BD.float() for name, x_BD in embeddings.input.items()},
         nonempty=embeddings.nonempty,
     )
+
+
+def _places(batch: Mapping[str, Tensor]) -> Places | None:
+    """Return where the clips of the global batch come from; None for clips of benchmarks."""
+    if "video_index" not in batch:
+        return None
+    return Places(gather_rows(batch["video_index"]), gather_rows(batch["start"]))
 
 
 def _all_finite(tensors: list[Tensor]) -> bool:
