@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -137,7 +138,7 @@ def _feature_checks(given: Given, params: Params, everything: bool) -> Iterator[
 
 
 def _how_to_extract(corpus: Corpus, use: Use) -> str:
-    if (corpus.videos["path"] == "").all():
+    if not _has_videos(corpus.folder):
         return f"the corpus has no video files; import it again with its features: {OBTAIN[use]}"
     return f"extract them from its videos: multisk extract {corpus.name}"
 
@@ -266,13 +267,15 @@ def _one_width(params: Params, layout: Layout) -> Iterator[Check]:
         yield Check("corpora", "widths", "missing", f"features differ in width: {said}", remedy)
 
 
-def extracted(params: Params, layout: Layout) -> list[str]:
-    """Return the corpora whose features are still to be extracted from videos."""
-    names = (corpus_name(params, use) for use in USES)
-    return [
-        name
-        for name in names
-        if name not in rendered(params)
-        and (layout.corpus(name) / "corpus.json").is_file()
-        and not (layout.features(name) / "index.parquet").is_file()
-    ]
+def to_extract(params: Params, layout: Layout) -> list[str]:
+    """Return the corpora of videos whose features are still to be extracted."""
+    names = [corpus_name(params, use) for use in USES]
+    waiting = [name for name in names if not (layout.features(name) / "index.parquet").is_file()]
+    return [name for name in waiting if name not in rendered(params) and _has_videos(layout.corpus(name))]
+
+
+def _has_videos(folder: Path) -> bool:
+    try:
+        return bool((Corpus.open(folder).videos["path"] != "").any())
+    except InputError:
+        return False

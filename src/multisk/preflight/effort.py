@@ -91,6 +91,7 @@ def step_times(paths: list[Path]) -> dict[str, dict[str, Any]]:
             row = json.loads(path.read_text())
             times[str(row["method"])] = {
                 "seconds": float(row["step"]), "device": str(row["device"]), "clips": int(row["clips"]),
+                "gigabytes": row["peak_bytes"] / 10**9,
             }  # fmt: skip
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
@@ -118,15 +119,16 @@ def _hours(params: Params, effort: Effort, measured: dict[str, Any] | None) -> C
     if measured is None:
         how = MEASURE.format(effort.method, effort.method)
         return Check(effort.method, "time", "note", f"unknown; measure a step, then name the file: {how}")
-    hours = effort.pretraining * measured["seconds"] / 3600
-    said = (
-        f"{hours:.3g} hours of pretraining on {measured['device']}: {effort.pretraining:,} steps x "
-        f"{measured['seconds']:.4g} s as measured, without reading data; fine-tuning was not measured"
-    )
     clips = params.pretrain.batch_size * params.clips.pretrain.clips_per_video
     if measured["clips"] != clips:
         detail = (
             f"measured with {measured['clips']:,} clips a step, params.yaml says {clips:,}; measure again"
         )
         return Check(effort.method, "time", "note", detail)
+    hours = effort.pretraining * measured["seconds"] / 3600
+    said = (
+        f"{hours:.3g} hours of pretraining on {measured['device']}: {effort.pretraining:,} steps x "
+        f"{measured['seconds']:.4g} s as measured, in {measured['gigabytes']:.3g} GB; without reading data, "
+        "and without fine-tuning, which was not measured"
+    )
     return Check(effort.method, "time", "ok", said)

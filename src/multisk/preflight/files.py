@@ -7,8 +7,9 @@ from multisk.errors import InputError
 from multisk.layout import Layout
 from multisk.params import Params
 from multisk.preflight.checks import Check
-from multisk.preflight.corpora import extracted
+from multisk.preflight.corpora import to_extract
 from multisk.published.wordvectors import file_dimension
+from multisk.resumable import file_digest
 
 GIGABYTE = 10**9
 NO_CHECKSUM = "no published checksum to compare with"
@@ -37,8 +38,7 @@ def word_check(params: Params) -> Check:
 
 def network_checks(params: Params, layout: Layout) -> Iterator[Check]:
     """Look for the networks' weights, if there are videos whose features are still to be extracted."""
-    waiting = extracted(params, layout)
-    if not waiting:
+    if not to_extract(params, layout):
         return
     yield _network(params, "appearance", "ResNet-152's weights as a checkpoint of timm")
     yield _network(
@@ -49,14 +49,23 @@ def network_checks(params: Params, layout: Layout) -> Iterator[Check]:
 
 
 def _network(params: Params, name: str, what: str) -> Check:
-    weights = getattr(params.features, name).weights
+    settings = getattr(params.features, name)
+    weights, expected = settings.weights, settings.sha256
     if weights == "random":
         return Check("networks", name, "ok", "random weights, as params.yaml says")
     if weights == "pretrained":
         return Check("networks", name, "note", "timm downloads the weights; without a network, name a file")
-    if Path(weights).is_file():
-        return Check("networks", name, "ok", f"{weights}; its keys and shapes are checked when it is read")
     remedy = (
         f"obtain {what} and put it to {weights}, or name its place in params.yaml: features.{name}.weights"
     )
-    return Check("networks", name, "missing", f"{weights}: no such file", remedy)
+    if not Path(weights).is_file():
+        return Check("networks", name, "missing", f"{weights}: no such file", remedy)
+    if expected is None:
+        return Check(
+            "networks", name, "ok", f"{weights}; {NO_CHECKSUM}; keys and shapes are checked on reading"
+        )
+    found = file_digest(Path(weights))
+    if found != expected:
+        detail = f"{weights}: sha256 {found}, params.yaml says {expected}"
+        return Check("networks", name, "missing", detail, remedy)
+    return Check("networks", name, "ok", f"{weights}: sha256 as params.yaml says")

@@ -105,9 +105,18 @@ def source_digest(source: Path) -> str:
 
 
 def file_dimension(path: Path) -> int:
-    """Return how wide the vectors of a file are, by its beginning; raise InputError as reading does."""
+    """Return how wide the vectors of a file are, by its beginning.
+
+    Raises InputError as reading does, and for a binary file that is shorter than its beginning says.
+    """
     with _opened(path) as stream:
-        return _entries(stream, path)[1]
+        count, dimension, _, binary = _entries(stream, path)
+        shortest = (count or 0) * (len("w ") + 4 * dimension)
+        if binary and not isinstance(stream, gzip.GzipFile) and path.stat().st_size < shortest:
+            raise InputError(
+                f"{path}: {path.stat().st_size:,} of at least {shortest:,} bytes: cut off; {REMEDY}"
+            )
+        return dimension
 
 
 def used_words(corpora: Iterable[Corpus]) -> Counter[str]:
