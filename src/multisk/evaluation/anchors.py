@@ -3,8 +3,9 @@
 Shapes: N clips, K anchors or clusters, D features.
 """
 
-from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,20 +19,31 @@ from multisk.sampling.tokens import unit_length
 LABELS = ("action", "thing", "place")
 MODALITIES = ("t", "v", "a")
 SPACES: tuple[Literal["input", "joint"], ...] = ("input", "joint")
-SHUFFLES = 20
+GROUPS = 20  # of videos, left out one at a time by the jackknife
+ALL_CLIPS = -1
 RESTARTS = 4
 
 
 class AnchorTables(NamedTuple):
     """What anchors and labels share.
 
-    nmi: modality, space, label, kind, nmi; `kind` is "anchors", "shuffled" (the anchors' assignments in
-        random order: the level of no relation) or "k-means" (K clusters of the same features)
+    nmi: modality, space, label, kind, nmi, ami; `kind` is "anchors", "shuffled" (what the assignments to
+        anchors would share in random order, in expectation) or "k-means" (K clusters of the same features)
     counts: modality, space, label, anchor, value, count; only pairs that occur
+    jackknife: group, and as nmi: the same without the videos of one group; ALL_CLIPS leaves none out
     """
 
     nmi: pd.DataFrame
     counts: pd.DataFrame
+    jackknife: pd.DataFrame
+
+
+class Information(NamedTuple):
+    """What two partitions share, from 0 to 1: as it is, expected of random order, and corrected for that."""
+
+    nmi: float
+    expected_nmi: float
+    ami: float
 
 
 def label_clips(rows: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
@@ -57,7 +69,12 @@ def label_clips(rows: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
 
 
 def compare_with_labels(
-    embedded: EmbeddedSet, labels: pd.DataFrame, anchors: Anchors | None, clusters: int, seed: int = 0
+    embedded: EmbeddedSet,
+    labels: pd.DataFrame,
+    anchors: Anchors | None,
+    clusters: int,
+    videos: Sequence[str],
+    seed: int = 0,
 ) -> AnchorTables:
     """Compare the assignments of clips to anchors, and to clusters, with labels.
 
@@ -66,23 +83,50 @@ def compare_with_labels(
     anchors: the model's anchors, each clip being assigned to the most similar one of its own modality;
         None: a model without, of which only k-means is told
     clusters: number of clusters K for k-means, usually that of the anchors
+    videos: the video of each clip; the jackknife leaves out whole videos
     """
     labels = labels.loc[embedded.clip_ids]
-    rng = np.random.default_rng(seed)
-    nmi, counts = [], []
+    group_N = pd.factorize(np.array(videos, dtype=object), sort=True)[0] % GROUPS
+    groups = int(group_N.max()) + 1
+    shared, counts = [], []
     for modality, space, features_ND, kept_N in _features(embedded):
-        place, shown = (modality, space), labels[kept_N]
-        clustered = cluster(features_ND, clusters, seed)
-        nmi += [(*place, label, "k-means", _nmi(shown[label], clustered)) for label in LABELS]
+        assigned = {"k-means": cluster(features_ND, clusters, seed)}
         if anchors is not None:
-            assigned = assign(anchors, space, modality, features_ND)
-            nmi += [(*place, label, "anchors", _nmi(shown[label], assigned)) for label in LABELS]
-            nmi += [(*place, label, "shuffled", _shuffled(shown[label], assigned, rng)) for label in LABELS]
-            counts += [(*place, label, *row) for label in LABELS for row in _count(shown[label], assigned)]
+            assigned["anchors"] = assign(anchors, space, modality, features_ND)
+        for label, kind in product(LABELS, assigned):
+            shown = labels[kept_N][label]
+            place = (modality, space, label)
+            pieces = _shared(shown, assigned[kind], group_N[kept_N], groups, kind)
+            shared += [(group, *place, *row) for group, row in pieces]
+            if kind == "anchors":
+                counts += [(*place, *row) for row in _count(shown, assigned[kind])]
+    jackknife = pd.DataFrame(shared, columns=["group", "modality", "space", "label", "kind", "nmi", "ami"])
+    complete = jackknife[jackknife["group"] == ALL_CLIPS]
     return AnchorTables(
-        pd.DataFrame(nmi, columns=["modality", "space", "label", "kind", "nmi"]),
+        complete.drop(columns="group").reset_index(drop=True),
         pd.DataFrame(counts, columns=["modality", "space", "label", "anchor", "value", "count"]),
+        jackknife,
     )
+
+
+def information(labels: Sequence[Any] | pd.Series, assigned: np.ndarray) -> Information:
+    """Return the mutual information of labels and assignments, divided by the mean of their entropies.
+
+    AMI is NMI corrected for chance (Vinh et al., JMLR 2010); its expectation in random order is exact.
+    """
+    from sklearn.metrics.cluster import expected_mutual_information
+
+    values, kinds = pd.factorize(np.asarray(labels, dtype=object))[0], pd.factorize(assigned)[0]
+    table_VK = np.zeros((values.max() + 1, kinds.max() + 1), np.int64)
+    np.add.at(table_VK, (values, kinds), 1)
+    count = len(values)
+    entropy_V, entropy_K = _entropy(table_VK.sum(axis=1)), _entropy(table_VK.sum(axis=0))
+    mutual = entropy_V + entropy_K - _entropy(table_VK.ravel())
+    expected = expected_mutual_information(table_VK, count)
+    mean = (entropy_V + entropy_K) / 2
+    if mean == 0:  # one label, one cluster: nothing to share
+        return Information(1.0, 1.0, 1.0)
+    return Information(mutual / mean, expected / mean, (mutual - expected) / (mean - expected))
 
 
 def assign(
@@ -113,14 +157,24 @@ def _features(
                 yield modality, space, unit_length(features[modality][kept_N]), kept_N
 
 
-def _nmi(labels: pd.Series, assigned: np.ndarray) -> float:
-    from sklearn.metrics import normalized_mutual_info_score
+def _shared(
+    labels: pd.Series, assigned: np.ndarray, group_N: np.ndarray, groups: int, kind: str
+) -> Iterator[tuple[int, tuple[str, float, float]]]:
+    """Yield (group, (kind, nmi, ami)) for all clips and without each group of videos."""
+    shown = labels.to_numpy()
+    for group in (ALL_CLIPS, *range(groups)):
+        kept = group_N != group
+        if not kept.any():
+            continue
+        found = information(shown[kept], assigned[kept])
+        yield group, (kind, found.nmi, found.ami)
+        if kind == "anchors":
+            yield group, ("shuffled", found.expected_nmi, 0.0)
 
-    return float(normalized_mutual_info_score(labels, assigned))
 
-
-def _shuffled(labels: pd.Series, assigned: np.ndarray, rng: np.random.Generator) -> float:
-    return float(np.mean([_nmi(labels, rng.permutation(assigned)) for _ in range(SHUFFLES)]))
+def _entropy(counts: np.ndarray) -> float:
+    shares = counts[counts > 0] / counts.sum()
+    return float(-(shares * np.log(shares)).sum())
 
 
 def _count(labels: pd.Series, assigned: np.ndarray) -> Iterator[tuple[int, str, int]]:

@@ -194,6 +194,8 @@ def jackknife_deviations(left_out_G: np.ndarray, resamples: int = RESAMPLES) -> 
     from scipy.stats import norm
 
     groups = len(left_out_G)
+    if groups < 2:
+        raise InputError(f"{groups} group of videos; a jackknife needs two videos at least")
     variance = (groups - 1) / groups * ((left_out_G - left_out_G.mean()) ** 2).sum()
     return float(np.sqrt(variance)) * norm.ppf((np.arange(resamples) + 0.5) / resamples)
 

@@ -14,9 +14,10 @@ from multisk.evaluation.embed import EmbeddedSet, embed
 from multisk.evaluation.gallery import gallery
 from multisk.evaluation.ranking import chance_level
 from multisk.evaluation.retrieval import Retrieval, retrieve
+from multisk.evaluation.strategies import LONG_VIDEO, long_videos, readings, strategy_table
 from multisk.layout import Layout
 from multisk.models.weights import load_weights
-from multisk.params import Benchmark, Params
+from multisk.params import Benchmark, BenchmarkClips, Params
 from multisk.pipeline.inputs import Inputs, sections
 from multisk.pipeline.methods import method_model
 from multisk.resumable import digest
@@ -79,8 +80,13 @@ def evaluate(
             embedded, found = _retrieve(params, benchmark, model, inputs[benchmark])
             embedded.save(directory / f"{benchmark}-{setting}")
             evaluation.metrics.setdefault(benchmark, {})[setting] = found.metrics
-            evaluation.add("ranks", found.ranks, **place)
+            video_of = _video_of(inputs[benchmark])
+            evaluation.add(
+                "ranks", found.ranks.assign(video_id=found.ranks["clip_id"].map(video_of)), **place
+            )
             evaluation.add("gallery", gallery(embedded), **place)
+            for table in _strategies(params, benchmark, model, inputs[benchmark], embedded, found):
+                evaluation.add("strategies", table, **place)
             if (benchmark, setting) == ("youcook2", "zero-shot"):
                 _compare_anchors(evaluation, params, method, seed, model, embedded, inputs[benchmark])
         run.finish(evaluation.metrics)
@@ -100,17 +106,52 @@ def test_sizes(params: Params, inputs: dict[Benchmark, Inputs]) -> dict[str, dic
 
 
 def _retrieve(
-    params: Params, benchmark: Benchmark, model: nn.Module, inputs: Inputs
+    params: Params,
+    benchmark: Benchmark,
+    model: nn.Module,
+    inputs: Inputs,
+    clips: BenchmarkClips | None = None,
 ) -> tuple[EmbeddedSet, Retrieval]:
-    dataset = _dataset(params, benchmark, inputs)
+    dataset = _dataset(params, benchmark, inputs, clips)
     device = next(model.parameters()).device
     embedded = embed(model, dataset, params.evaluate.batch_size, device)
     return embedded, retrieve(embedded, dataset.complete_size)
 
 
-def _dataset(params: Params, benchmark: Benchmark, inputs: Inputs) -> CaptionedClips:
-    clips = params.benchmark(benchmark)
+def _dataset(
+    params: Params, benchmark: Benchmark, inputs: Inputs, clips: BenchmarkClips | None = None
+) -> CaptionedClips:
+    clips = clips or params.benchmark(benchmark)
     return CaptionedClips(inputs.store, inputs.corpus, inputs.words, clips, TEST_SPLIT[benchmark])
+
+
+def _strategies(
+    params: Params,
+    benchmark: Benchmark,
+    model: nn.Module,
+    inputs: Inputs,
+    embedded: EmbeddedSet,
+    measured: Retrieval,
+) -> Iterator[pd.DataFrame]:
+    """Yield a table per strategy; what `clips` of params.yaml asks for was measured already."""
+    dataset = _dataset(params, benchmark, inputs)
+    for strategy, clips in readings(params.evaluate, benchmark, params.benchmark(benchmark)):
+        same = clips == params.benchmark(benchmark)
+        found = measured if same else _retrieve(params, benchmark, model, inputs, clips)[1]
+        yield strategy_table(strategy, found.metrics, len(dataset), dataset.complete_size)
+    video_of = _video_of(inputs)
+    videos = [video_of[clip_id] for clip_id in embedded.clip_ids]
+    if LONG_VIDEO in params.evaluate.strategies and len(set(videos)) < len(videos):
+        complete = inputs.corpus.of_split(TEST_SPLIT[benchmark])["video_id"].nunique()
+        found = retrieve(long_videos(embedded, videos), complete)
+        yield strategy_table(LONG_VIDEO, found.metrics, len(set(videos)), complete)
+
+
+def _video_of(inputs: Inputs) -> dict[str, str]:
+    """Return the video of each clip."""
+    clips = inputs.corpus.clips
+    assert clips is not None
+    return dict(zip(clips["clip_id"], clips["video_id"], strict=True))
 
 
 def _compare_anchors(
@@ -131,8 +172,11 @@ def _compare_anchors(
     labels = label_clips(clips[clips["clip_id"].isin(embedded.clip_ids)], inputs.corpus.truth)
     anchors = getattr(model, "anchors", None) if sspc else None
     clusters = sspc.anchors.count if sspc else params.evaluate.clusters
-    tables = compare_with_labels(embedded, labels, anchors, clusters, seed)
+    video_of = _video_of(inputs)
+    videos = [video_of[clip_id] for clip_id in embedded.clip_ids]
+    tables = compare_with_labels(embedded, labels, anchors, clusters, videos, seed)
     evaluation.add("anchors_nmi", tables.nmi, seed=seed)
+    evaluation.add("anchors_jackknife", tables.jackknife, seed=seed)
     evaluation.add("anchors_counts", tables.counts, seed=seed)
 
 
@@ -144,5 +188,7 @@ def merged(evaluations: dict[int, Evaluation]) -> tuple[dict[str, Any], Iterator
             for setting, found in settings.items():
                 metrics.setdefault(benchmark, {}).setdefault(setting, {})[f"seed-{seed}"] = found
     names = dict.fromkeys(name for evaluation in evaluations.values() for name in evaluation.tables)
-    parts = {name: [table for e in evaluations.values() for table in e.tables[name]] for name in names}
+    parts = {
+        name: [table for e in evaluations.values() for table in e.tables.get(name, [])] for name in names
+    }
     return metrics, ((name, pd.concat(tables, ignore_index=True)) for name, tables in parts.items())

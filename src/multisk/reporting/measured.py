@@ -36,7 +36,6 @@ from multisk.reporting.results import (
 
 RANK_COLUMNS = ("benchmark", "setting", "seed", "direction", "clip_id", "rank", "video_id")
 ANCHOR_COLUMNS = ("seed", "group", "modality", "space", "label", "kind", "nmi", "ami")
-ALL_CLIPS = -1  # the group of anchors_jackknife.parquet that leaves nothing out
 
 
 @dataclass(frozen=True)
