@@ -24,6 +24,7 @@ import numpy as np
 from multisk.errors import InputError
 
 RESAMPLES = 2000
+MEDIAN_RESAMPLES = 500
 CONFIDENCE = 0.95
 TINY = 1e-9  # the spread of runs that all score the same
 
@@ -78,6 +79,19 @@ def estimate(terms: Sequence[Term], threshold: float = 0.0, seed: int = 0) -> Es
     effect = float(sum(score_R.mean() for score_R in scores.values()))
     deviations_B = query_deviations(terms, np.random.default_rng(seed))
     return combine(effect, deviations_B, *run_spread(list(scores.values())), threshold)
+
+
+def estimate_median(ranks_RQ: np.ndarray, clusters_Q: np.ndarray, seed: int = 0) -> Estimate:
+    """Return the median rank of a method, the mean over its runs, with its interval."""
+    rng = np.random.default_rng(seed)
+    medians_R = np.median(ranks_RQ, axis=1)
+    members = [np.flatnonzero(clusters_Q == cluster) for cluster in np.unique(clusters_Q)]
+    draws = rng.integers(len(members), size=(MEDIAN_RESAMPLES, len(members)))
+    resampled_B = [
+        np.median(ranks_RQ[:, np.concatenate([members[c] for c in drawn])], axis=1).mean() for drawn in draws
+    ]
+    effect = float(medians_R.mean())
+    return combine(effect, np.array(resampled_B) - effect, *run_spread([medians_R]), threshold=0.0)
 
 
 def combine(

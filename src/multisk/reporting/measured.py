@@ -108,8 +108,7 @@ class Measured:
         The mean of a row is the R@K of the complete benchmark, less the chance level if declared so.
         """
         ranks = self.ranks_of(term, declared.direction)
-        scale = 100 * self._size(term.benchmark, "present") / self._size(term.benchmark, "complete")
-        points = scale * found(ranks, int(declared.metric[1:]))
+        points = 100 * self.coverage(term.benchmark) * found(ranks, int(declared.metric[1:]))
         return points - self._chance(term.benchmark, declared.metric) if declared.above_chance else points
 
     def ranks_of(self, term: RetrievalTerm, direction: str) -> pd.DataFrame:
@@ -132,9 +131,10 @@ class Measured:
             )
         return ranks
 
-    def _size(self, benchmark: str, which: str) -> float:
-        rows = self.sizes[(self.sizes["benchmark"] == benchmark) & (self.sizes["which"] == which)]
-        return float(rows["value"].iloc[0])
+    def coverage(self, benchmark: str) -> float:
+        """Return the share of the complete benchmark that is present."""
+        sizes = self.sizes[self.sizes["benchmark"] == benchmark].set_index("which")["value"]
+        return float(sizes["present"] / sizes["complete"])
 
     def _chance(self, benchmark: str, metric: str) -> float:
         rows = self.chance[(self.chance["benchmark"] == benchmark) & (self.chance["metric"] == metric)]
