@@ -11,7 +11,7 @@ from multisk.models.release_config import model_from_release_config
 from multisk.params import load_params
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def paper(repository):
     return load_params(repository / "profiles" / "paper.yaml")
 
@@ -36,3 +36,92 @@ def test_a_mistake_among_the_corpora_is_named_without_the_kind(repository, tmp_p
     (tmp_path / "params.yaml").write_text(text.replace("lead_seconds:", "lead_second:"))
     with pytest.raises(InputError, match=r"corpora\.howto\.lead_second: unknown key, did you mean"):
         load_params(tmp_path / "params.yaml")
+
+
+# What is known of the published setting, by what params.yaml calls it.
+PUBLISHED = {
+    "features.appearance.model": "resnet152.tv_in1k",
+    "features.appearance.features_per_second": 1,
+    "features.motion.blocks": (3, 4, 23, 3),
+    "features.motion.cardinality": 32,
+    "features.motion.frames_per_second": 24,
+    "features.motion.window": 16,
+    "features.motion.side": 112,
+    "features.words.dimension": 300,
+    "clips.pretrain.corpus": "howto100m",
+    "clips.pretrain.clips_per_video": 10,
+    "clips.pretrain.seconds": 8,
+    "clips.pretrain.video_tokens": 8 * 1.5,
+    "clips.pretrain.audio_frames": 768,
+    "clips.pretrain.words": 20,
+    "clips.pretrain.shift_audio": True,
+    "clips.youcook2.video_tokens": 48 * 1.5,
+    "clips.youcook2.audio_frames": 4608,
+    "clips.youcook2.complete_size": 3350,
+    "clips.msrvtt.video_tokens": 32 * 1.5,
+    "clips.msrvtt.audio_frames": 3072,
+    "clips.msrvtt.complete_size": 1000,
+    "model.dimension": 4096,
+    "model.joint_dimension": 6144,
+    "model.depth": 1,
+    "model.heads": 64,
+    "model.mlp_ratio": 1,
+    "methods.sspc.model": "per_modality",
+    "methods.sspc.contrastive.alpha": 1,
+    "methods.sspc.contrastive.temperature": 0.05,
+    "methods.sspc.contrastive.weights.t_v": 1,
+    "methods.sspc.contrastive.weights.t_a": 0.1,
+    "methods.sspc.contrastive.weights.v_a": 0.1,
+    "methods.sspc.sspc.anchors.count": 64,
+    "methods.sspc.sspc.queue": 5500,
+    "methods.sspc.sspc.temperature": 0.1,
+    "methods.sspc.sspc.sinkhorn.fraction": 0.5,
+    "methods.sspc.sspc.sinkhorn.epsilon": 0.07,
+    "methods.sspc.sspc.sinkhorn.iterations": 20,
+    "methods.sspc.sspc.sinkhorn.slots": "constant",
+    "methods.eao.model": "eao",
+    "pretrain.epochs": 15,
+    "pretrain.batch_size": 216,
+    "pretrain.learning_rate": 5e-5,
+    "pretrain.decay": 0.9,
+    "pretrain.ema": 0.9999,
+    "pretrain.mixed_precision": "fp16",
+    "finetune.pair_weight": 1,
+    "finetune.youcook2.batch_size": 256,
+    "finetune.youcook2.learning_rate": 1e-5,
+    "finetune.youcook2.epochs": 5,
+    "finetune.youcook2.freeze_batch_norm": True,
+    "finetune.msrvtt.batch_size": 128,
+    "finetune.msrvtt.learning_rate": 5e-5,
+    "finetune.msrvtt.epochs": 25,
+    "finetune.msrvtt.freeze_batch_norm": True,
+    "evaluate.weights": "raw",
+}
+
+
+@pytest.mark.parametrize(("key", "value"), PUBLISHED.items())
+def test_the_profile_has_the_published_value(paper, key, value):
+    found = paper
+    for part in key.split("."):
+        found = found[part] if isinstance(found, dict) else getattr(found, part)
+    assert found == value
+
+
+def test_each_term_with_audio_weighs_a_tenth(paper):
+    for direction in ("input_to_joint", "joint_to_input"):
+        terms = getattr(paper.methods["sspc"].sspc, direction)
+        for anchor in "tva":
+            for data in "tva":
+                expected = 0.1 if "a" in (anchor, data) else 1
+                assert getattr(getattr(terms, anchor), data) == expected
+
+
+@pytest.mark.parametrize("section", ["features", "clips", "model", "pretrain", "finetune"])
+def test_each_value_has_its_source(repository, section):
+    text = (repository / "profiles" / "paper.yaml").read_text()
+    lines = text.partition(f"\n{section}:")[2].partition("\n\n")[0].splitlines()[1:]
+    values = [line for line in lines if not line.partition("#")[0].rstrip().endswith(":")]
+    assert len(values) > 5
+    sources = ("paper", "released", "EAO, released", "not stated", "the paper", "of ")
+    unsourced = [line for line in values if not line.partition("# ")[2].startswith(sources)]
+    assert not unsourced
