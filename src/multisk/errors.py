@@ -1,4 +1,4 @@
-"""The one exception that reaches a user: bad input, said in one line."""
+"""The exceptions that reach a user: bad input, said in one line."""
 
 
 class InputError(ValueError):
@@ -6,6 +6,10 @@ class InputError(ValueError):
 
     Commands print the message alone and exit with code 2.
     """
+
+
+class Diverged(InputError):
+    """A training whose numbers are no longer finite."""
 
 
 def one_line(error: object) -> str:

@@ -47,6 +47,15 @@ class Layout:
         return self.runs / "evaluate" / method
 
     @property
+    def sweeps(self) -> Path:
+        """Trials of the studies; below `home()`, for DVC empties what its stages make."""
+        return self.root / "sweeps"
+
+    def swept(self, study: str) -> Path:
+        """What a study came to."""
+        return self.runs / "sweep" / study
+
+    @property
     def reports(self) -> Path:
         """What people read: the page, tables, metrics."""
         return self.root / "reports"

@@ -48,6 +48,7 @@ CHECKPOINT, WEIGHTS, AVERAGE, RESULT = (
     "ema.safetensors",
     "training.json",
 )
+OnEpoch = Callable[[int, nn.Module, nn.Module], None]
 FLUSH_STEPS = 10  # steps whose metrics leave the device together
 
 
@@ -81,6 +82,7 @@ def train(
     *,
     seed: int,
     identity: Mapping[str, Any] | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> Result:
     """Train an objective in a directory, or go on with what the directory holds.
 
@@ -97,6 +99,9 @@ def train(
         log: takes the loss, its terms, gradient norm, learning rate and throughput of each step.
         seed: decides the order of the items.
         identity: further settings, with which alone the run may go on (method, model, data).
+        on_epoch: is called at each epoch's end, before its checkpoint, with the number of epochs done, the
+            model and its moving average; it leaves random numbers as they are. What it raises ends the run,
+            which goes on from the last checkpoint. A finished directory calls it no more.
 
     Raises:
         InputError: the settings do not fit the machine, the dataset or the directory; the disk is full;
@@ -124,7 +129,7 @@ def train(
 
     buffer = StepBuffer(log if accelerator.is_main_process else None, directory)
     save = partial(_save, accelerator, progress, directory / CHECKPOINT, keys)
-    _run(accelerator, parallel, progress, batches, settings, buffer, save)
+    _run(accelerator, parallel, progress, batches, settings, buffer, save, on_epoch)
 
     result = _result(progress, settings, accelerator)
     if accelerator.is_main_process:
@@ -144,12 +149,11 @@ def _run(
     settings: Training,
     buffer: StepBuffer,
     save: Callable[[], None],
+    on_epoch: OnEpoch | None,
 ) -> None:
     model, optimizer, schedule = progress.objective.model, progress.optimizer, progress.schedule
     last = settings.epochs * batches.per_epoch
-    parallel.train()
-    if settings.freeze_batch_norm:
-        freeze_batch_norm(parallel)
+    _training_mode(parallel, settings)
     hidden = None if accelerator.is_main_process else True  # None: shown in a terminal
     with (
         Interrupt() as interrupt,
@@ -177,13 +181,18 @@ def _run(
                 schedule.step()
             bar.update()
 
-            flush = progress.step % FLUSH_STEPS == 0
+            called = on_epoch is not None and progress.step % batches.per_epoch == 0
+            flush = called or progress.step % FLUSH_STEPS == 0
             stop = _stop_asked(accelerator, interrupt, flush)
             due = stop or progress.step == last or progress.step % settings.checkpoint_steps == 0
             if flush or due:
                 latest, seconds = buffer.flush()
                 progress.seconds += seconds
                 bar.set_postfix(loss=f"{latest['loss']:.3f}", refresh=False)
+            if on_epoch and called:
+                on_epoch(progress.step // batches.per_epoch, model, progress.average.module)
+                _training_mode(parallel, settings)
+                buffer.restart_clock()
             if due:
                 save()
                 buffer.restart_clock()
@@ -191,6 +200,12 @@ def _run(
                 break
         if _stop_asked(accelerator, interrupt, flush=True):
             raise KeyboardInterrupt
+
+
+def _training_mode(module: nn.Module, settings: Training) -> None:
+    module.train()
+    if settings.freeze_batch_norm:
+        freeze_batch_norm(module)
 
 
 def freeze_batch_norm(module: nn.Module) -> None:

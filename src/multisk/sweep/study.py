@@ -1,0 +1,234 @@
+"""Studies: what identifies them, who runs which trial, and how they end.
+
+A study's trials are queued before anybody runs one, each under an index that it keeps for good: workers take
+them from the queue. So `trials` are started once each, however many workers there are, and a trial that was
+killed goes back into the queue under the same index. (Optuna's own GridSampler takes a killed point for a
+visited one, and gives two workers the same point at times.)
+"""
+
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, get_args
+
+from tqdm import tqdm
+
+from multisk.errors import Diverged
+from multisk.layout import Layout, home
+from multisk.params import Benchmark, Optuna, Params, Study
+from multisk.pipeline.inputs import Inputs, sections
+from multisk.pipeline.methods import TRAINING_CODE
+from multisk.resumable import code_digest, digest
+from multisk.sweep.export import export
+from multisk.sweep.space import check, choices_of, grid, study_of
+from multisk.sweep.storage import exclusive, opened
+from multisk.sweep.trial import CODE, DIVERGED, INDEX, Trials
+from multisk.tracking import Run
+
+BEGUN = "begun"  # a trial's attribute: its number, once its worker has it
+
+
+def sweep(params: Params, name: str, layout: Layout, trials: int | None = None) -> dict[str, Any]:
+    """Run a study until `trials` (default: the setting) have finished, and export it to runs/sweep/<name>.
+
+    A study goes on where it was, also beside other workers. Returns what study.json says.
+
+    Raises InputError for settings, data or a storage that do not serve.
+    """
+    study = study_of(params, name)
+    check(params, name, study)
+    total = trials or study.trials or len(grid(study))
+    pretraining = Inputs.open(layout, params.clips.pretrain.corpus)
+    benchmarks: dict[Benchmark, Inputs] = {
+        benchmark: Inputs.open(layout, params.benchmark(benchmark).corpus)
+        for benchmark in get_args(Benchmark)
+    }
+    datasets = [pretraining.digest, *(inputs.digest for inputs in benchmarks.values())]
+    full_name = f"{name}-{identity(params, study, datasets)[:12]}"
+    folder = Layout(home()).sweeps / full_name
+    with opened(params.optuna) as storage:
+        kept = _kept(storage, full_name, study)
+        with _tracked(params, name, study, datasets, folder, storage) as run:
+            objective = Trials(params, name, study, pretraining, benchmarks, folder, run.run_key)
+            work(kept, storage, study, objective, total, params.optuna)
+            with exclusive(storage):
+                content = export(kept, params, name, study, folder, layout.swept(name))
+            run.finish({"trials": content["trials"], "best": content["best"], "seconds": content["seconds"]})
+    return content
+
+
+def identity(params: Params, study: Study, datasets: list[str]) -> str:
+    """Return the digest of all that a study's trials depend on."""
+    methods = [f"methods.{method}" for method in study.methods]
+    settings = sections(
+        params, "clips", "model", *methods, "pretrain", "evaluate.weights", "sweep.validation"
+    )
+    replaced = ("seeds", "epochs")  # by the study's own
+    settings["pretrain"] = {key: value for key, value in settings["pretrain"].items() if key not in replaced}
+    names = {key: keys for key, keys in params.sweep.names.items() if key in study.space}
+    code = code_digest(*TRAINING_CODE, *CODE)
+    return digest([study.model_dump(exclude={"trials"}), names, settings, datasets, code])
+
+
+def work(kept: Any, storage: Any, study: Study, objective: Trials, total: int, settings: Optuna) -> None:
+    """Run trials until `total` of the study are finished, by this worker or others.
+
+    Raises what a trial raised, but for Diverged: such a trial has failed for good, and the study goes on.
+    """
+    if storage.engine.dialect.name == "sqlite":  # for one worker: whatever seems to run was killed
+        _requeue(kept, [trial for trial in kept.get_trials(deepcopy=False) if _state(trial) == "RUNNING"])
+    with tqdm(total=total, unit="trial", disable=None, desc=kept.study_name) as bar:
+        while True:
+            with ExitStack() as turn:
+                turn.enter_context(exclusive(storage))
+                waiting = _queue(kept, study, total)
+                if waiting:
+                    _choose_by(kept, study, settings, min(trial.user_attrs[INDEX] for trial in waiting))
+
+                    _run_next(kept, objective, turn)
+                running = [t for t in kept.get_trials(deepcopy=False) if _state(t) == "RUNNING"]
+            bar.n = len(_lasting(kept)) - len(running)
+            bar.refresh()
+            if not waiting and not running:
+                return
+            if not waiting:
+                time.sleep(min(1.0, settings.heartbeat_seconds))
+
+
+def _run_next(kept: Any, objective: Trials, turn: ExitStack) -> None:
+    """Run the first trial of the queue; the turn ends when it has begun."""
+    from optuna.exceptions import UpdateFinishedTrialError
+
+    begun: list[int] = []
+
+    def run(trial: Any) -> list[float]:
+        begun.append(trial.number)
+        trial.set_user_attr(BEGUN, trial.number)
+        turn.close()
+        return objective(trial)
+
+    try:
+        kept.optimize(run, n_trials=1, catch=(Diverged,))
+    except UpdateFinishedTrialError:
+        pass  # another worker took this one for dead, and tells the result in its place
+    except KeyboardInterrupt:
+        _retry(kept, begun)
+        raise
+
+
+def _queue(kept: Any, study: Study, total: int) -> list[Any]:
+    """Queue what is missing: trials that were killed, points that nobody began; return what waits."""
+    from optuna.storages import fail_stale_trials
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fail_stale_trials(kept)
+    # Whoever begins a trial says so before it lets the others have their turn.
+    lost = [t for t in kept.get_trials(deepcopy=False) if _state(t) == "RUNNING"]
+    _requeue(kept, [trial for trial in lost if trial.user_attrs.get(BEGUN) != trial.number])
+    there = {trial.user_attrs[INDEX] for trial in _lasting(kept)}
+    points = grid(study) if study.sampler == "grid" else [{}]
+    for index in range(total):
+        if index not in there:
+            kept.enqueue_trial(points[index % len(points)], user_attrs={INDEX: index})
+    return [trial for trial in kept.get_trials(deepcopy=False) if _state(trial) == "WAITING"]
+
+
+def _lasting(kept: Any) -> list[Any]:
+    """Return the trials that need no other in their place: all but failed ones, and diverged ones."""
+    return [
+        trial
+        for trial in kept.get_trials(deepcopy=False)
+        if _state(trial) != "FAIL" or trial.user_attrs.get(DIVERGED)
+    ]
+
+
+def _requeue(kept: Any, killed: list[Any]) -> None:
+    from optuna.trial import TrialState
+
+    for trial in killed:
+        kept.tell(trial.number, state=TrialState.FAIL)
+    _retry(kept, [trial.number for trial in killed])
+
+
+def _retry(kept: Any, failed: list[int]) -> None:
+    """Put trials back into the queue, with what is known of them."""
+    from optuna.storages import RetryHeartbeatStaleTrialCallback
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        again = RetryHeartbeatStaleTrialCallback()
+        for number in failed:
+            again(kept, kept.trials[number])
+
+
+def _choose_by(kept: Any, study: Study, settings: Optuna, index: int) -> None:
+    """Set the sampler for a trial; seeded anew for each, a search goes on as if nothing had stopped it."""
+    from optuna.samplers import GridSampler, TPESampler
+
+    if study.sampler == "grid":
+        kept.sampler = GridSampler(choices_of(study))
+    else:
+        kept.sampler = TPESampler(seed=settings.seed + index, n_startup_trials=settings.startup_trials)
+    kept.pruner = _pruner(study, settings)
+
+
+def _pruner(study: Study, settings: Optuna) -> Any:
+    from optuna import pruners
+
+    if study.pruner == "median":
+        return pruners.MedianPruner(n_startup_trials=settings.startup_trials, n_warmup_steps=1)
+    return pruners.SuccessiveHalvingPruner() if study.pruner == "halving" else pruners.NopPruner()
+
+
+def _kept(storage: Any, full_name: str, study: Study) -> Any:
+    """Return the study as Optuna keeps it."""
+    import optuna
+
+    optuna.logging.set_verbosity(logging.ERROR)
+    with exclusive(storage), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        kept = optuna.create_study(
+            storage=storage,
+            study_name=full_name,
+            directions=["maximize"] * len(study.objectives),
+            load_if_exists=True,
+        )
+        kept.set_metric_names(list(study.objectives))
+    return kept
+
+
+@contextmanager
+def _tracked(
+    params: Params, name: str, study: Study, datasets: list[str], folder: Path, storage: Any
+) -> Iterator[Run]:
+    """Track the study's run; several workers share its folder, so they enter and leave one by one."""
+    run = Run(
+        folder,
+        params.tracking,
+        stage="sweep",
+        method=study.methods[0] if len(study.methods) == 1 else None,
+        profile=params.profile,
+        params={"study": study.model_dump(mode="json")},
+        dataset_digest=digest(datasets),
+        name=name,
+    )
+    with exclusive(storage):
+        run.__enter__()
+        run.announce()
+    try:
+        yield run
+    except BaseException:
+        with exclusive(storage):
+            run.__exit__(*sys.exc_info())
+        raise
+    with exclusive(storage):
+        run.__exit__(None, None, None)
+
+
+def _state(trial: Any) -> str:
+    return trial.state.name

@@ -1,0 +1,137 @@
+"""A trial: a pretraining with other settings, judged on the validation part."""
+
+import fcntl
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from multisk.errors import Diverged, InputError
+from multisk.params import Benchmark, Params, Study
+from multisk.pipeline.inputs import Inputs
+from multisk.pipeline.pretrain import pretraining_settings, train_method
+from multisk.resumable import digest
+from multisk.sweep.space import grid, place, settings_of, suggest
+from multisk.sweep.validation import Validation
+from multisk.sweep.watch import Watch
+from multisk.tracking import Run
+
+INDEX, DIVERGED = "index", "diverged"  # what an Optuna trial carries: its number for good; why it failed
+CODE = ("sweep/trial.py", "sweep/watch.py", "sweep/space.py", "sweep/validation.py", "evaluation")
+
+
+@dataclass(frozen=True)
+class Trials:
+    """The objective of a study: calling it with an Optuna trial runs that trial.
+
+    The folder of trial i, `<folder>/trial-<i>`, holds a run per seed. A trial that was killed goes on in it.
+
+    Attributes:
+        params: the active settings, which trials change.
+        name, study: the study's entry.
+        pretraining, benchmarks: opened corpora.
+        folder: of the study's runs.
+        parent: `run_key` of the study's run.
+    """
+
+    params: Params
+    name: str
+    study: Study
+    pretraining: Inputs
+    benchmarks: dict[Benchmark, Inputs]
+    folder: Path
+    parent: str
+
+    def __call__(self, trial: Any) -> list[float]:
+        """Run a trial and return its value per objective, the mean over seeds.
+
+        Raises optuna.TrialPruned when the pruner stops it, and Diverged.
+        """
+        index = trial.user_attrs[INDEX]
+        method, params = settings_of(self.params, self.name, self.study, suggest(trial, self.study))
+        paced = self._paced(params)
+        validation = Validation(paced, self.benchmarks)
+        found = []
+        with _held(self.folder / f"trial-{index}") as folder:
+            for position, seed in enumerate(seeds_of(self.study, index)):
+                run = self._run(trial, method, paced, seed, folder / f"seed-{seed}")
+                watch = Watch(trial, self.study, position, paced, validation, run.directory)
+                self._train(trial, method, paced, seed, run, watch)
+                trial.set_user_attr(f"seed-{seed}", watch.latest)
+                found.append(watch.latest)
+        return [sum(values[name] for values in found) / len(found) for name in self.study.objectives]
+
+    def _train(self, trial: Any, method: str, params: Params, seed: int, run: Run, watch: Watch) -> None:
+        from optuna import TrialPruned
+
+        pruned = None
+        with run:
+            try:
+                watch.repeat()
+                result = train_method(params, method, seed, self.pretraining, run.directory, run, watch)
+                run.finish({"validation": watch.latest, "epochs": watch.epochs, **result.summary})
+            except TrialPruned as error:  # as good an end as any: the run has not failed
+                run.finish({"validation": watch.latest, "epochs": watch.epochs})
+                pruned = error
+            except Diverged:
+                trial.set_user_attr(DIVERGED, True)
+                raise
+        if not self.params.sweep.keep_weights:
+            for path in (run.directory / "checkpoint.pt", *run.directory.glob("*.safetensors")):
+                path.unlink(missing_ok=True)
+        if pruned:
+            raise pruned
+
+    def _run(self, trial: Any, method: str, params: Params, seed: int, folder: Path) -> Run:
+        return Run(
+            folder,
+            params.tracking,
+            stage="sweep",
+            method=method,
+            seed=seed,
+            profile=params.profile,
+            params={"point": dict(trial.params), **pretraining_settings(params, method)},
+            dataset_digest=digest([self.pretraining.digest, *(b.digest for b in self.benchmarks.values())]),
+            parent=self.parent,
+            trial=trial.user_attrs[INDEX],
+        )
+
+    def _paced(self, params: Params) -> Params:
+        """Set the trial's epochs: with a share of the videos, as many steps as with all, at the same pace.
+
+        A checkpoint is due at each epoch's end at the latest.
+        """
+        training, share = params.pretrain, params.clips.pretrain.share
+        listed = self.pretraining.corpus.videos.query("split == 'train'")["video_id"]
+        videos = len(set(listed).intersection(self.pretraining.store.videos()))
+        steps, own = videos // training.batch_size, max(1, round(share * videos)) // training.batch_size
+        if not own:
+            raise InputError(
+                f"{place(self.params, self.name)}: a share of {share:g} of {videos} videos is less than a "
+                f"batch of {training.batch_size}; raise the share, or lower pretrain.batch_size"
+            )
+        epochs = math.ceil(self.study.epochs * steps / own)
+        changes = {
+            "epochs": epochs,
+            "decay": training.decay ** (self.study.epochs / epochs),
+            "checkpoint_steps": min(training.checkpoint_steps, own),
+            "seeds": self.study.seeds,
+        }
+        return params.model_copy(update={"pretrain": training.model_copy(update=changes)})
+
+
+def seeds_of(study: Study, index: int) -> list[int]:
+    """Return the seeds of trial `index`: a grid that is gone through again has further seeds."""
+    again = index // len(grid(study)) if study.sampler == "grid" else 0
+    return [seed + again * (max(study.seeds) + 1) for seed in study.seeds]
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[Path]:
+    # A worker that was only slow may still be at work where it was taken for dead: this one waits for it.
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
