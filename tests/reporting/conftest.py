@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ import pytest
 from multisk.corpora.manifest import write_corpus
 from multisk.reporting import ReportSources, write_report
 
-METHODS = {"contrastive": "t2v+a", "eao": "t2va", "sspc": "t2v+a"}
+METHODS = {"contrastive": "t2v+a", "eao": "t2va", "sspc": "t2v+a"}  # of params.yaml's, those that ran
 BENCHMARKS = {"youcook2": "mini-youcook2", "msrvtt": "mini-msrvtt"}
 SETTINGS = ("zero-shot", "fine-tuned")
 SEEDS = (0, 1)
@@ -78,6 +79,10 @@ def complete(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path
     """A folder with everything that a page can show; tests copy it before they change it."""
     root = tmp_path_factory.mktemp("complete")
     shutil.copy(repository / "profiles" / "miniature.yaml", root / "params.yaml")
+    (root / "reports").mkdir()
+    for name in ("claims.yaml", "published.yaml"):
+        if (repository / "reports" / name).exists():
+            shutil.copy(repository / "reports" / name, root / "reports")
     random = np.random.RandomState(0)
     write_narrated(root)
     for benchmark, corpus in BENCHMARKS.items():
@@ -86,6 +91,7 @@ def complete(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path
     for method, direction in METHODS.items():
         write_method(root, method, direction, random)
     write_anchors(root / "runs" / "evaluate" / "sspc", random)
+    write_studies(root / "runs" / "sweep", random)
     return root
 
 
@@ -189,7 +195,7 @@ def write_method(root: Path, method: str, direction: str, random: np.random.Rand
                 found = {name: draw(ids, random) for name in directions}
                 run = {"benchmark": benchmark, "setting": setting, "seed": seed}
                 ranks += [
-                    {**run, "direction": d, "clip_id": c, "rank": r}
+                    {**run, "direction": d, "clip_id": c, "rank": r, "video_id": c.removeprefix("clip-")}
                     for d in found
                     for c, r in found[d].items()
                 ]
@@ -204,6 +210,7 @@ def write_method(root: Path, method: str, direction: str, random: np.random.Rand
     sizes = {"present": CLIPS - MISSING, "complete": CLIPS, "missing": MISSING}
     metrics["clips"] = dict.fromkeys(BENCHMARKS, sizes)
     write_text(root / "reports" / "metrics" / f"{method}.json", json.dumps(metrics))
+    write_strategies(folder, direction, metrics)
     pd.DataFrame(ranks).to_parquet(folder / "ranks.parquet")
     pd.DataFrame(gallery).to_parquet(folder / "gallery.parquet")
     for seed in SEEDS:
@@ -212,6 +219,19 @@ def write_method(root: Path, method: str, direction: str, random: np.random.Rand
         for benchmark in BENCHMARKS:
             directory = root / "runs" / "finetune" / method / benchmark / f"seed-{seed}"
             write_training(directory, "finetune", method, seed, random, benchmark)
+
+
+def write_strategies(folder: Path, direction: str, metrics: dict[str, Any]) -> None:
+    rows = [
+        {"benchmark": benchmark, "setting": setting, "seed": seed, "strategy": strategy}
+        | {"direction": direction, "metric": "R10", "chance": 41.7}
+        | {"value": metrics[benchmark][setting][f"seed-{seed}"][direction]["R10"] - loss}
+        for benchmark in BENCHMARKS
+        for setting in SETTINGS
+        for seed in SEEDS
+        for loss, strategy in enumerate(("at-once", "clips", "nearest", "max-pool"))
+    ]
+    pd.DataFrame(rows).to_parquet(folder / "strategies.parquet")
 
 
 def draw(ids: list[str], random: np.random.RandomState) -> dict[str, float]:
@@ -287,7 +307,8 @@ def write_anchors(folder: Path, random: np.random.RandomState) -> None:
                 run = {"seed": seed, "modality": modality, "space": space}
                 for label, values in things.items():
                     for kind, level in (("anchors", 0.4), ("shuffled", 0.08), ("k-means", 0.3)):
-                        nmi.append({**run, "label": label, "kind": kind, "nmi": level + 0.1 * random.rand()})
+                        score = level + 0.1 * random.rand()
+                        nmi.append({**run, "label": label, "kind": kind, "nmi": score, "ami": score - 0.07})
                     cells = [(anchor, value) for anchor in range(12) for value in values]
                     counts += [
                         {
@@ -303,7 +324,84 @@ def write_anchors(folder: Path, random: np.random.RandomState) -> None:
     table.to_parquet(folder / "anchors_nmi.parquet")
     without = table[table["kind"] == "k-means"]  # what a method without anchors leaves
     without.to_parquet(folder.with_name("contrastive") / "anchors_nmi.parquet")
+    noise = 0.01 * random.randn(11, len(table))
+    parts = [
+        table.assign(group=group, nmi=table["nmi"] + noise[group], ami=table["ami"] + noise[group])
+        for group in range(-1, 10)  # -1: nothing is left out
+    ]
+    pd.concat(parts).to_parquet(folder / "anchors_jackknife.parquet")
     pd.DataFrame(counts).to_parquet(folder / "anchors_counts.parquet")
+
+
+def write_studies(folder: Path, random: np.random.RandomState) -> None:
+    write_study(
+        folder / "anchors",
+        [{"anchors": count} for count in (8, 16, 32, 64, 128, 256)],
+        {"anchors": [8, 16, 32, 64, 128, 256]},
+        ["mean"],
+        random,
+    )
+    grid = [
+        {"method": method, "share": share, "misaligned": moved}
+        for method in ("contrastive", "sspc")
+        for share in (0.25, 1.0)
+        for moved in (0.0, 0.5)
+    ]
+    space = {"method": ["contrastive", "sspc"], "share": [0.25, 1.0], "misaligned": [0.0, 0.5]}
+    write_study(folder / "when", grid, space, ["mean"], random)
+    wide = {"low": 0.1, "high": 3.0, "log": True}
+    space = {"modality_specific": wide, "cross_modal": wide, "audio": wide, "anchors": [16, 32, 64, 128]}
+    points = [
+        {key: float(0.1 * 30 ** random.rand()) for key in list(space)[:3]}
+        | {"anchors": int(2 ** random.randint(4, 8))}
+        for _ in range(9)
+    ]
+    write_study(folder / "weights", points, space, ["close", "far"], random)
+
+
+def write_study(
+    folder: Path,
+    points: list[dict[str, Any]],
+    space: dict[str, Any],
+    objectives: list[str],
+    random: np.random.RandomState,
+) -> None:
+    """Write a study as the sweep exports it, with a pruned trial at the end."""
+    rows = []
+    for number, point in enumerate(points):
+        for seed in SEEDS:
+            key = f"key-{folder.name}-{number}-{seed}"
+            rows.append(
+                {"number": number, "seed": seed, "state": "finished", "run_id": f"id-{key}", "run_key": key}
+                | {
+                    "file": f"sweeps/{folder.name}/trial-{number}/seed-{seed}/run.json",
+                    "seconds": 30.0 + number,
+                }
+                | {"peak_mb": 900.0 + number, "pareto": number in (1, 2)}
+                | {f"param/{key}": value for key, value in point.items()}
+                | {f"value/{name}": 30 + 9 * random.rand() for name in objectives}
+            )
+    pruned = dict.fromkeys((f"value/{name}" for name in objectives), float("nan"))
+    last = {"number": len(points), "state": "pruned", "run_id": "", "run_key": f"key-{folder.name}-pruned"}
+    rows.append(rows[-1] | last | {"pareto": False} | pruned)
+    folder.mkdir(parents=True)
+    pd.DataFrame(rows).to_parquet(folder / "trials.parquet")
+    shares = {key: 1 / len(space) for key in space}
+    head = {
+        "study": folder.name,
+        "name": f"{folder.name}-0123456789ab",
+        "sampler": "tpe" if len(objectives) == 2 else "grid",
+        "objectives": [{"name": name, "direction": "maximize"} for name in objectives],
+        "space": space,
+        "seeds": list(SEEDS),
+        "method": "sspc",
+        "epochs": 6,
+        "trials": {"finished": len(points), "pruned": 1, "failed": 0},
+        "importance": {"evaluator": "ped_anova", "values": dict.fromkeys(objectives, shares)},
+        "pareto": [1, 2],
+        "seconds": 99.0,
+    }
+    write_text(folder / "study.json", json.dumps(head))
 
 
 def write_text(path: Path, text: str) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pandas as pd
 
@@ -34,11 +34,10 @@ def at(file: str, key: str, made: str = "value") -> Origin:
     return Origin((file,), (key,), made)
 
 
-def column(name: str, **rows: object) -> str:
+def column(name: str, /, **rows: object) -> str:
     """Return the key of a column's values in the rows where other columns have the given values."""
-    return f"{name}?{urlencode({key: str(value) for key, value in rows.items()}, safe='+/ .')}".replace(
-        " ", "%20"
-    )
+    texts_of = {key: str(value) for key, value in rows.items()}
+    return f"{name}?{urlencode(texts_of, quote_via=quote, safe='/')}"
 
 
 def either(values: Iterable[object]) -> str:

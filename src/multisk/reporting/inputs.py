@@ -1,5 +1,6 @@
 """Everything that the site shows, read once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -12,6 +13,7 @@ from multisk.reporting.results import (
     GALLERY_COLUMNS,
     NMI_COLUMNS,
     RANK_COLUMNS,
+    STRATEGY_COLUMNS,
     ReportSources,
     ordered,
     read_chance,
@@ -22,6 +24,7 @@ from multisk.reporting.results import (
     read_runs,
     read_training,
 )
+from multisk.reporting.studies import StudyResult, read_studies
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,9 @@ class Inputs:
     gallery: pd.DataFrame
     nmi: pd.DataFrame
     counts: pd.DataFrame
+    strategies: pd.DataFrame
     datasets: pd.DataFrame
+    studies: Mapping[str, StudyResult]
 
     @classmethod
     def read(cls, sources: ReportSources) -> "Inputs":
@@ -60,7 +65,9 @@ class Inputs:
             gallery=read_evaluations(sources, "gallery", GALLERY_COLUMNS),
             nmi=ledger.traced(read_evaluations(sources, "anchors_nmi", NMI_COLUMNS)),
             counts=ledger.traced(read_evaluations(sources, "anchors_counts", COUNT_COLUMNS)),
+            strategies=ledger.traced(read_evaluations(sources, "strategies", STRATEGY_COLUMNS)),
             datasets=read_datasets(sources),
+            studies=read_studies(sources),
         )
 
     @property

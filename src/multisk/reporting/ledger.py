@@ -1,10 +1,13 @@
 """Which run made which numbers, and where the site shows it."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+
+from multisk.reporting import wording
+from multisk.reporting.cells import Link
 
 PLACE = ["stage", "method", "benchmark", "seed"]
 
@@ -26,6 +29,11 @@ class Ledger:
         run = self.find(stage, method, seed, benchmark)
         return run_href(run["run_key"]) if run else "runs.html"
 
+    def links_to(self, records: Iterable[str]) -> list[Link]:
+        """Return links to runs, by their records' files."""
+        chosen = self.runs[self.runs["file"].isin(list(records))]
+        return [Link(_name(run), run_href(run["run_key"])) for run in chosen.to_dict("records")]
+
     def traced(self, data: pd.DataFrame) -> pd.DataFrame:
         """Add the column run_key: of the run of a row's stage, or of the evaluation where it names none.
 
@@ -35,6 +43,11 @@ class Ledger:
         places = data if "stage" in data else data.assign(stage="evaluate", benchmark="")
         found = keys.reindex(pd.MultiIndex.from_frame(places[PLACE]))
         return data.assign(run_key=found.fillna("").to_numpy())
+
+
+def _name(run: Mapping[Hashable, Any]) -> str:
+    seed = "" if pd.isna(run["seed"]) else f"{run['seed']:.0f}"
+    return " ".join(filter(None, (wording.method_name(run["method"]), run["benchmark"], seed)))
 
 
 def run_href(run_key: str) -> str:

@@ -1,8 +1,7 @@
 """What a reader must know before any number."""
 
 from multisk.params import Params
-
-PAPER_SCALE = "paper"  # the profile whose numbers may stand beside the paper's
+from multisk.reporting.published import PAPER
 
 
 def notice(params: Params) -> list[str]:
@@ -17,7 +16,7 @@ def notice(params: Params) -> list[str]:
         sentences.append(
             "The networks that make the features have random, seeded weights: nothing was downloaded."
         )
-    if params.profile != PAPER_SCALE:
+    if params.profile != PAPER:
         sentences.append(
             "It is not the published setting: these numbers do not compare with the paper's. Within this "
             "site methods compare: they share data and features."
@@ -27,5 +26,5 @@ def notice(params: Params) -> list[str]:
 
 def footer(params: Params) -> str:
     """Return the sentence below every page."""
-    scale = "" if params.profile == PAPER_SCALE else "; not the published setting"
+    scale = "" if params.profile == PAPER else "; not the published setting"
     return f"Written by multisk from the runs' files. Profile: {params.profile}{scale}."

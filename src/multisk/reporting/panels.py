@@ -42,11 +42,17 @@ class Panel:
 class Figure:
     """Panels with one caption, and the data that they show."""
 
-    name: str  # of its data file, and the prefix of its ids
+    name: str  # the prefix of its ids, and the name of its data file unless `csv` names another
     title: str
     caption: str
     panels: tuple[Panel, ...]
     data: pd.DataFrame
+    csv: str = ""
+
+    @property
+    def data_file(self) -> str:
+        """The name of its data file."""
+        return f"{self.csv or self.name}.csv"
 
 
 @dataclass(frozen=True)

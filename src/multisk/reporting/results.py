@@ -25,6 +25,7 @@ STEP_COLUMNS = ("stage", "method", "benchmark", "seed", "step", "term", "value")
 RANK_COLUMNS = ("benchmark", "setting", "seed", "direction", "clip_id", "rank")
 GALLERY_COLUMNS = ("benchmark", "setting", "seed", "clip_id", "rank", "top")
 NMI_COLUMNS = ("seed", "modality", "space", "label", "kind", "nmi")
+STRATEGY_COLUMNS = ("benchmark", "setting", "seed", "strategy", "direction", "metric", "value", "chance")
 COUNT_COLUMNS = ("seed", "modality", "space", "label", "anchor", "value", "count")
 DATASET_COLUMNS = ("corpus", "role", "videos", "minutes", "clips", "missing", "silent", "failed", "digest")
 RECORD_TEXTS = (
@@ -128,7 +129,7 @@ def read_evaluations(sources: ReportSources, name: str, columns: Sequence[str]) 
     for path in sorted((sources.runs / "evaluate").glob(f"*/{name}.parquet")):
         if path.parent.name not in sources.methods:
             continue
-        frame = _parquet(path, columns)
+        frame = read_parquet(path, columns)
         frames.append(frame.assign(method=path.parent.name, file=sources.name(path)))
     return _together(frames)
 
@@ -212,12 +213,13 @@ def _together(frames: list[pd.DataFrame]) -> pd.DataFrame:
 def _extraction(index: Path) -> tuple[int | None, int | None]:
     if not index.exists():
         return None, None
-    table = _parquet(index, ("video_id", "stream", "status"))
+    table = read_parquet(index, ("video_id", "stream", "status"))
     silent = (table["stream"] == "logmel") & (table["status"] == "absent")
     return int(silent.sum()), int(table.loc[table["status"] == "failed", "video_id"].nunique())
 
 
-def _parquet(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+def read_parquet(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Return columns of a table; raise InputError where it or one of them is missing."""
     try:
         table = pd.read_parquet(path)
     except (OSError, ValueError) as error:

@@ -37,7 +37,7 @@ def write_report(sources: ReportSources, folder: Path) -> None:
 
 
 def _data(page: Page) -> list[tuple[str, pd.DataFrame]]:
-    drawn = [(name, figure.data) for name, figure in page.figures.items() if figure]
+    drawn = [(Path(figure.data_file).stem, figure.data) for figure in page.figures.values() if figure]
     return [*drawn, *page.data.items()]
 
 

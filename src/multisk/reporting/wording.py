@@ -4,7 +4,32 @@ from collections.abc import Sequence
 
 from multisk.params import Params
 
-METHODS = {"contrastive": "Contrastive", "eao": "EAO", "sspc": "SSPC"}
+METHODS = {
+    "contrastive": "Contrastive",
+    "sinkhorn": "Sinkhorn",
+    "sspc": "SSPC",
+    "mcn": "MCN",
+    "eao": "EAO",
+    "avlnet": "AVLnet",
+    "howto100m": "HowTo100M",
+    "mil-nce": "MIL-NCE",
+}
+OBJECTIVES = {"close": "R@10, close domain", "far": "R@10, far domain", "mean": "R@10, mean of both domains"}
+SETTINGS = {  # of studies, as params.yaml calls them
+    "anchors": "anchors (K)",
+    "assignments": "assignments a sample (share of K)",
+    "epsilon": "epsilon of Multi-SK",
+    "iterations": "iterations of Multi-SK",
+    "queue": "queue length",
+    "modality_specific": "modality-specific",
+    "cross_modal": "cross-modal",
+    "audio": "audio",
+    "temperature": "contrastive temperature",
+    "sspc_temperature": "SSPC temperature",
+    "learning_rate": "learning rate",
+    "share": "share of pretraining videos",
+    "misaligned": "share of misaligned narration",
+}
 METRICS = {"R1": "R@1", "R5": "R@5", "R10": "R@10", "R50": "R@50", "MedR": "MedR", "GeoMean": "GeoMean"}
 MODALITIES = {"t": "text", "v": "video", "a": "audio"}
 DOMAINS = {"youcook2": "close domain", "msrvtt": "far domain"}
@@ -22,6 +47,16 @@ PARTIES = {
 def method_name(method: str) -> str:
     """Return a method's name in prose."""
     return METHODS.get(method, method)
+
+
+def objective_name(objective: str) -> str:
+    """Return what a study sought, in prose."""
+    return OBJECTIVES.get(objective, objective)
+
+
+def setting_name(key: str) -> str:
+    """Return what a study varied, in prose; a dotted key stays as it is."""
+    return SETTINGS.get(key, key)
 
 
 def modality_name(modality: str) -> str:
@@ -54,9 +89,9 @@ def mean_and_spread(values: Sequence[float], digits: int = 1) -> str:
     return f"{mean} ± {stdev(values):.{digits}f}" if len(values) > 1 else mean
 
 
-def signed(value: float) -> str:
+def signed(value: float, digits: int = 1) -> str:
     """Return `+1.2` or `−1.2`; what rounds to zero is `+0.0`."""
-    return f"{round(value, 1) + 0.0:+.1f}".replace("-", "\N{MINUS SIGN}")
+    return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def listed(parts: Sequence[str]) -> str:

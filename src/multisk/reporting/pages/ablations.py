@@ -1,15 +1,62 @@
-"""The page of the ablations: studies of one setting at a time, and variants."""
+"""The page of the ablations: studies of settings, evaluation strategies, all recipes."""
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from multisk.reporting import ablations, trials
 from multisk.reporting.inputs import Inputs
 from multisk.reporting.pages.page import Page
+from multisk.reporting.panels import Figure
+from multisk.reporting.results import headline
+from multisk.reporting.studies import StudyResult
+
+TITLES = {
+    "anchors": "How many anchors?",
+    "weights": "Which loss weights?",
+    "when": "When does SSPC help?",
+}
 
 
 def build(inputs: Inputs) -> Page:
     """Return ablations.html."""
+    drawn = {name: ablations.figures_of(study) for name, study in inputs.studies.items()}
+    strategies = headline(inputs.strategies) if len(inputs.strategies) else inputs.strategies
+    context = {
+        "studies": [_study(name, inputs.studies.get(name), drawn) for name in _names(inputs)],
+        "others": [name for name in inputs.params.sweep.others if name not in inputs.studies],
+        "strategies": trials.strategy_table(strategies, inputs.params, inputs.ledger),
+    }
     return Page(
         name="ablations",
         label="Ablations",
         title="Ablations",
-        summary="The paper's ablations, each with a verdict, an effect and its interval.",
-        context={"ablations": None},
+        summary="Studies of the method's settings, of the data it needs, and of how clips are cut.",
+        context=context,
+        figures={figure.name: figure for found in drawn.values() for figure in found},
+        data=dict(_tables(inputs)),
     )
+
+
+def _names(inputs: Inputs) -> list[str]:
+    return list(dict.fromkeys([*inputs.params.sweep.studies, *inputs.studies]))
+
+
+def _study(name: str, study: StudyResult | None, drawn: Mapping[str, list[Figure]]) -> dict[str, Any]:
+    title = TITLES.get(name, f"Study {name}")
+    if study is None or study.finished.empty:
+        return {"name": name, "title": title, "trials": None}
+    return {
+        "name": name,
+        "title": title,
+        "head": study.head,
+        "place": study.place,
+        "figures": drawn[name],
+        "trials": trials.trial_table(study),
+    }
+
+
+def _tables(inputs: Inputs) -> Iterator[tuple[str, pd.DataFrame]]:
+    if len(inputs.strategies):
+        yield "strategies", inputs.strategies

@@ -39,7 +39,8 @@ def nmi_table(nmi: pd.DataFrame) -> Table:
         bodies.append(Body(rows, f"{wording.method_name(method)}: {label}"))
     caption = (
         "Normalised mutual information of each clip's most similar anchor and what the clip shows: mean ± "
-        "standard deviation over the seeds linked. 1: the one tells the other; shuffled: the level of no relation."
+        "standard deviation over the seeds linked. 1: the one tells the other; shuffled: the level of no "
+        "relation."
     )
     heads = ("modality, space", *KINDS, "runs of seeds")
     return Table("nmi", caption, heads, tuple(bodies), words=1, after=1)

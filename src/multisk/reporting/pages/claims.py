@@ -1,15 +1,30 @@
 """The page of the claims: each of the paper's claims with a verdict."""
 
+from multisk.reporting import verdict_tables
+from multisk.reporting.claims import claims_frame, judge, scales_frame
 from multisk.reporting.inputs import Inputs
 from multisk.reporting.pages.page import Page
 
 
 def build(inputs: Inputs) -> Page:
     """Return claims.html."""
+    claims = judge(inputs.sources) if inputs.sources.claims.exists() else []
+    context = {
+        "claims": [(claim, verdict_tables.comparison_table(claim, inputs.ledger)) for claim in claims],
+        "overview": verdict_tables.overview(claims) if claims else None,
+        "profile": inputs.params.profile,
+        "declared": inputs.sources.name(inputs.sources.claims),
+    }
+    frames = {
+        "claims": claims_frame(claims),
+        "verdicts": verdict_tables.verdicts(claims),
+        "scales": scales_frame(claims),
+    }
     return Page(
         name="claims",
         label="Claims",
-        title="Which claims hold",
+        title="Which claims hold?",
         summary="The paper's claims, each with a verdict, an effect and its interval.",
-        context={"claims": None},
+        context=context,
+        data=frames if claims else {},
     )

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from multisk.reporting import curves, facts, wording
+from multisk.reporting import ablations, curves, facts, wording
 from multisk.reporting.inputs import Inputs
 from multisk.reporting.pages.page import Page
 
@@ -11,11 +11,13 @@ def build(inputs: Inputs) -> Page:
     """Return cost.html."""
     label = partial(wording.benchmark_name, inputs.params)
     pace = curves.pace_figure(inputs.training, inputs.scale, label)
+    trials = [ablations.cost_figure(study) for study in inputs.studies.values()]
+    drawn = [figure for figure in trials if figure]
     return Page(
         name="cost",
         label="Cost",
         title="What it costs",
         summary="Minutes and peak memory of every stage, method and trial.",
-        context={"costs": facts.costs(inputs.runs) if len(inputs.runs) else None},
-        figures={"pace": pace if pace.panels else None},
+        context={"costs": facts.costs(inputs.runs) if len(inputs.runs) else None, "trials": drawn},
+        figures={"pace": pace if pace.panels else None, **{figure.name: figure for figure in drawn}},
     )

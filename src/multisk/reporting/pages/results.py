@@ -1,13 +1,24 @@
 """The first page: what came out, beside chance and beside what was published."""
 
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
-from multisk.reporting import facts, figures, tables, wording
+from multisk.reporting import facts, figures, published_tables, tables, wording
 from multisk.reporting.cells import Table
 from multisk.reporting.inputs import Inputs
 from multisk.reporting.notice import notice
 from multisk.reporting.pages.page import Page
 from multisk.reporting.panels import Figure
+from multisk.reporting.published import (
+    PAPER,
+    Published,
+    PublishedRow,
+    published_against_measured,
+    published_frame,
+    read_published,
+)
+from multisk.reporting.published_tables import DATASETS
 from multisk.reporting.results import headline
 
 SPREAD = "mean ± standard deviation (n − 1) over the seeds linked; R@K and GeoMean in percent, MedR in ranks."
@@ -17,14 +28,19 @@ DIRECTIONS = f"All directions: {SPREAD} A direction without + that names two mod
 
 def build(inputs: Inputs) -> Page:
     """Return index.html."""
+    file = inputs.sources.published
+    published = read_published(file) if file.exists() else None
+    rows = published_against_measured(published, inputs.sources) if published else []
     context = {
         "notice": notice(inputs.params),
+        "profile": inputs.params.profile,
         "methods": wording.listed(inputs.scale.names),
         "facts": facts.facts(inputs.runs, inputs.params) if len(inputs.runs) else None,
         "results": _results(inputs),
         "directions": _directions(inputs),
         "differences": tables.differences(headline(inputs.metrics), inputs.params, inputs.ledger),
         "sizes": tables.test_sizes(inputs.sizes, inputs.params),
+        **_published(published, rows, inputs),
     }
     return Page(
         name="index",
@@ -33,8 +49,30 @@ def build(inputs: Inputs) -> Page:
         summary="What was measured, by method, benchmark and setting, beside chance.",
         context=context,
         figures=_figures(inputs),
-        data={"results": inputs.metrics.drop(columns="key")},
+        data={
+            "results": inputs.metrics.drop(columns="key"),
+            **({"published": published_frame(rows)} if rows else {}),
+        },
     )
+
+
+def _published(published: Published | None, rows: Sequence[PublishedRow], inputs: Inputs) -> dict[str, Any]:
+    file = inputs.sources.name(inputs.sources.published)
+    if published is None:
+        return {"published": None, "published_file": file}
+    at_scale = inputs.params.profile == PAPER
+    table = (
+        published_tables.beside(published, rows, inputs.ledger)
+        if at_scale
+        else published_tables.aside(published, file)
+    )
+    return {
+        "published": table,
+        "published_file": file,
+        "at_scale": at_scale,
+        "protocols": {DATASETS[key]: text for key, text in published.protocols.items()},
+        "fill_in": published.fill_in,
+    }
 
 
 def _results(inputs: Inputs) -> Table | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from multisk.reporting import curves, facts, wording
 from multisk.reporting.inputs import Inputs
 from multisk.reporting.pages.page import Page
+from multisk.reporting.trials import trial_records
 from multisk.tracking import METRICS, PATCH, STEPS
 
 BESIDE = (STEPS, METRICS, "model.safetensors", "ema.safetensors", PATCH)
@@ -26,6 +27,7 @@ def build(inputs: Inputs) -> Page:
         "versions": facts.versions(inputs.runs),
         "datasets": facts.datasets(inputs.datasets) if len(inputs.datasets) else None,
         "extractors": facts.extractors(inputs.params),
+        "trials": trial_records(inputs.studies),
         "records": facts.records(inputs.runs, _beside(inputs)) if ran else None,
     }
     return Page(

@@ -1,0 +1,337 @@
+"""The figures of studies: what one setting does, and how many settings act together."""
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import MaxNLocator
+
+from multisk.reporting import wording
+from multisk.reporting.panels import NARROW, WIDE, Figure, Panel
+from multisk.reporting.studies import METHOD, StudyResult, gains, interval
+from multisk.reporting.svg import BLUE, GREY, INK, VERMILION, canvas, inline, theme
+
+WEIGHTS = ("modality_specific", "cross_modal", "audio")
+BINS = 4
+GOOD_SHARE = 0.25  # of the trials are drawn as the best
+
+
+def figures_of(study: StudyResult) -> list[Figure]:
+    """Return the figures that suit a study: curves of grids, gains of two methods, or a search's."""
+    if study.finished.empty:
+        return []
+    found: list[Figure | None]
+    if METHOD in study.space:
+        found = [gain_figure(study)]
+    elif study.head["sampler"] == "grid":
+        found = [curve_figure(study)]
+    else:
+        found = [
+            importance_figure(study),
+            weight_figure(study),
+            parallel_figure(study),
+            pareto_figure(study) if len(study.objectives) == 2 else None,
+        ]
+    return [figure for figure in found if figure and figure.panels]
+
+
+def curve_figure(study: StudyResult) -> Figure:
+    """Draw each objective by each numeric setting: seeds as points, means with intervals."""
+    panels = []
+    for key in filter(study.is_numeric, study.space):
+        for objective in study.objectives:
+            table = by_value(study, key, objective)
+            with theme():
+                drawing = _curve(study, key, objective, table)
+            title = f"{wording.objective_name(objective)} by {wording.setting_name(key)}"
+            means = ", ".join(f"{row.mean:.1f} at {row.value:g}" for row in table.itertuples())
+            panels.append(_panel(study, drawing, title, f"Means: {means}."))
+    caption = (
+        "Points: seeds. Line: mean over seeds; bars: its 95 % interval (Student's t, over seeds), where "
+        "there are two. Measured on the validation part of the training clips, not on test clips."
+    )
+    return _figure(study, "curve", "What the setting does", caption, panels)
+
+
+def by_value(study: StudyResult, key: str, objective: str) -> pd.DataFrame:
+    """Return mean, low and high of an objective for each value of a setting."""
+    rows = []
+    for value, found in study.finished.groupby(key):
+        values = list(found[objective])
+        rows.append((value, float(np.mean(values)), *interval(values), len(values)))
+    return pd.DataFrame(rows, columns=["value", "mean", "low", "high", "seeds"])
+
+
+def gain_figure(study: StudyResult) -> Figure:
+    """Draw what SSPC gains over the contrastive loss alone, by what the data are like."""
+    pairs, panels = gains(study), []
+    keys = [key for key in study.space if key != METHOD]
+    for objective in study.objectives if len(keys) >= 2 and len(pairs) else ():
+        table = pairs.pivot_table(index=keys[1], columns=keys[0], values=f"gain/{objective}")
+        with theme():
+            drawing = _gain_map(table, keys)
+        title = f"SSPC minus Contrastive, {wording.objective_name(objective)}"
+        cells = ", ".join(
+            f"{wording.signed(float(table.loc[row, column]))} at {keys[0]} {column} and {keys[1]} {row}"
+            for row in table.index
+            for column in table.columns
+        )
+        panels.append(_panel(study, drawing, title, f"{cells}."))
+    caption = (
+        "Points of R@10 that SSPC gains over the contrastive loss alone, mean of differences paired by seed: "
+        "by the share of the pretraining videos and by the share of narration that is moved to a wrong time. "
+        "Measured on the validation part of the training clips."
+    )
+    data = pairs.assign(study=study.study)
+    return Figure(f"sweep-{study.study}-gain", "What SSPC gains", caption, tuple(panels), data)
+
+
+def importance_figure(study: StudyResult) -> Figure | None:
+    """Draw how much of an objective's variation each setting explains, by the evaluator that is named."""
+    importance = study.head.get("importance")
+    if not importance:
+        return None
+    panels = []
+    for objective, shares in importance["values"].items():
+        ranked = pd.Series(shares).sort_values()
+        with theme():
+            drawing = _bars(ranked)
+        title = wording.objective_name(objective)
+        text = ", ".join(
+            f"{wording.setting_name(str(key))} {share:.2f}" for key, share in ranked[::-1].items()
+        )
+        panels.append(_panel(study, drawing, title, f"{text}."))
+    caption = (
+        f"Importance of each setting, by Optuna's evaluator {importance['evaluator']}. "
+        f"{len(study.means)} trials: few trials make rough shares."
+    )
+    rows = [
+        (study.head["name"], importance["evaluator"], objective, key, share)
+        for objective, shares in importance["values"].items()
+        for key, share in shares.items()
+    ]
+    data = pd.DataFrame(rows, columns=["study", "evaluator", "objective", "setting", "importance"])
+    return Figure(f"sweep-{study.study}-importance", "Importance", caption, tuple(panels), data)
+
+
+def weight_figure(study: StudyResult) -> Figure | None:
+    """Draw heat maps of each objective over pairs of loss weights."""
+    weights = [key for key in WEIGHTS if key in study.space]
+    if len(weights) < 2:
+        return None
+    panels = []
+    pairs = [(x, y) for index, x in enumerate(weights) for y in weights[index + 1 :]]
+    for objective in study.objectives:
+        for x, y in pairs:
+            with theme():
+                drawing = _weight_map(study, x, y, objective)
+            title = (
+                f"{wording.objective_name(objective)}: "
+                f"{wording.setting_name(x)} and {wording.setting_name(y)} terms"
+            )
+            panels.append(_panel(study, drawing, title, f"{len(study.means)} trials."))
+    caption = (
+        "Loss weights in pairs: the mean of the trials whose weights lie in a cell; empty cells had no "
+        "trial. The other settings vary, too. Points are the trials themselves."
+    )
+    return _figure(study, "weights", "Loss weights", caption, panels)
+
+
+def parallel_figure(study: StudyResult) -> Figure:
+    """Draw each trial as a line through what was varied and what it reached."""
+    panels = []
+    for objective in study.objectives:
+        with theme():
+            drawing = _parallel(study, objective)
+        title = f"{wording.objective_name(objective)}: the best {GOOD_SHARE:.0%} and the others"
+        panels.append(_panel(study, drawing, title, f"{len(study.means)} trials."))
+    caption = (
+        "Parallel coordinates: a line per trial, from setting to setting to what it reached. Each axis runs "
+        "from its smallest to its largest value, which are written at its ends."
+    )
+    return _figure(study, "parallel", "All settings together", caption, panels)
+
+
+def pareto_figure(study: StudyResult) -> Figure:
+    """Draw both objectives of each trial and the front of those that no other beats in both."""
+    first, second = study.objectives
+    front = study.means[study.means["pareto"].astype(bool)].sort_values(first)
+    with theme():
+        drawing = _pareto(study, front)
+    ends = ", ".join(
+        f"trial {row['number']}: {row[first]:.1f} and {row[second]:.1f}" for row in front.to_dict("records")
+    )
+    names = f"{wording.objective_name(first)} and {wording.objective_name(second)}"
+    caption = "Filled points: trials that no other beats in both domains, with their numbers."
+    return _figure(study, "pareto", "Pareto front", caption, [_panel(study, drawing, names, f"{ends}.")])
+
+
+def cost_figure(study: StudyResult) -> Figure | None:
+    """Draw minutes and peak memory of each trial."""
+    if study.finished.empty:
+        return None
+    panels = []
+    data = study.means.assign(minutes=study.means["seconds"] / 60)
+    for column, unit in (("minutes", "minutes"), ("peak_mb", "peak memory (MB)")):
+        if data[column].notna().any():
+            with theme():
+                drawing = _by_trial(data, column, unit)
+            text = f"{data[column].min():.1f} to {data[column].max():.1f} over {len(data)} trials."
+            panels.append(_panel(study, drawing, unit, text))
+    caption = "A point per finished trial: minutes summed over its seeds, and their largest peak of memory."
+    return _figure(study, "cost", f"Study {study.study}", caption, panels) if panels else None
+
+
+def _figure(study: StudyResult, kind: str, title: str, caption: str, panels: list[Panel]) -> Figure:
+    name = f"sweep-{study.study}"
+    numbered = tuple(panels)
+    return Figure(f"{name}-{kind}", title, caption, numbered, study.trials, csv=name)
+
+
+def _panel(study: StudyResult, drawing: Drawing, title: str, text: str) -> Panel:
+    letters = "".join(letter if letter.isalnum() else "-" for letter in title.lower())
+    return Panel(title, inline(drawing, f"{study.study}-{letters}", f"{title}. {text}"))
+
+
+def _curve(study: StudyResult, key: str, objective: str, table: pd.DataFrame) -> Drawing:
+    drawing = canvas(WIDE, 2.6)
+    axes = drawing.subplots()
+    axes.plot(study.finished[key], study.finished[objective], "o", color=GREY, markersize=4, alpha=0.8)
+    axes.plot(table["value"], table["mean"], "-D", color=VERMILION, markersize=5)
+    bars = table.dropna(subset="low")
+    axes.vlines(bars["value"], bars["low"], bars["high"], color=VERMILION, linewidth=1.4)
+    _value_axis(axes, study, key)
+    axes.set_ylabel(wording.objective_name(objective))
+    return drawing
+
+
+def _value_axis(axes: Axes, study: StudyResult, key: str) -> None:
+    if study.is_log(key):
+        axes.set_xscale("log", base=2)
+    ticks = sorted(study.finished[key].unique())
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    axes.set_xlabel(wording.setting_name(key))
+
+
+def _gain_map(table: pd.DataFrame, keys: list[str]) -> Drawing:
+    drawing = canvas(NARROW, 1.5 + 0.45 * len(table))
+    axes = drawing.subplots()
+    limit = max(float(table.abs().max().max()), 0.1)
+    sns.heatmap(
+        table, annot=table.map(wording.signed), fmt="", cmap="PuOr_r", vmin=-limit, vmax=limit, linewidths=1,
+        cbar_kws={"label": "points", "pad": 0.02}, ax=axes,
+    )  # fmt: skip
+    axes.set(xlabel=wording.setting_name(keys[0]), ylabel=wording.setting_name(keys[1]))
+    axes.tick_params(length=0, rotation=0)
+    return drawing
+
+
+def _bars(ranked: pd.Series) -> Drawing:
+    drawing = canvas(NARROW, 0.7 + 0.26 * len(ranked))
+    axes = drawing.subplots()
+    names = [wording.setting_name(str(key)) for key in ranked.index]
+    axes.barh(names, ranked.to_numpy(), color=BLUE, height=0.62)
+    for row, share in enumerate(ranked):
+        axes.text(share, row, f" {share:.2f}", va="center")
+    axes.set(xlim=(0, 1.15 * max(ranked.max(), 1e-9)), xlabel="importance")
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+    return drawing
+
+
+def _weight_map(study: StudyResult, x: str, y: str, objective: str) -> Drawing:
+    drawing = canvas(NARROW, 2.7)
+    axes = drawing.subplots()
+    trials = study.means
+    across, up = _edges(study, x), _edges(study, y)
+    xs, ys, values = (trials[key].to_numpy(dtype=float) for key in (x, y, objective))
+    sums = np.histogram2d(xs, ys, bins=[across, up], weights=values)[0]
+    counts = np.histogram2d(xs, ys, bins=[across, up])[0]
+    means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
+    mesh = axes.pcolormesh(across, up, means.T, cmap="cividis", rasterized=True)
+    axes.plot(xs, ys, "o", color="#ffffff", markeredgecolor="#000000", markersize=4, markeredgewidth=0.7)
+    if study.is_log(x):
+        axes.set_xscale("log")
+    if study.is_log(y):
+        axes.set_yscale("log")
+    axes.set_xticks(across, [f"{edge:.2g}" for edge in across])
+    axes.set_yticks(up, [f"{edge:.2g}" for edge in up])
+    axes.minorticks_off()
+    axes.set(xlabel=wording.setting_name(x), ylabel=wording.setting_name(y))
+    axes.grid(visible=False)
+    drawing.colorbar(mesh, ax=axes, label=wording.objective_name(objective), pad=0.02)
+    return drawing
+
+
+def _edges(study: StudyResult, key: str) -> np.ndarray:
+    space = study.space[key]
+    ends = (space["low"], space["high"]) if isinstance(space, dict) else (min(space), max(space))
+    spread = np.geomspace if study.is_log(key) else np.linspace
+    return spread(*ends, BINS + 1)
+
+
+def _parallel(study: StudyResult, objective: str) -> Drawing:
+    from pandas.plotting import parallel_coordinates
+
+    trials = study.means
+    columns = [*study.space, objective]
+    scaled = pd.DataFrame({key: _unit(study, trials, key) for key in columns})
+    rank = trials[objective].rank(ascending=objective not in study.smaller, pct=True, method="first")
+    names = {True: f"best {GOOD_SHARE:.0%}", False: "others"}
+    scaled["group"] = (rank > 1 - GOOD_SHARE).map(names)
+    drawing = canvas(2 * WIDE, 3)
+    axes = drawing.subplots()
+    for name, colour, width in (("others", GREY, 0.9), (names[True], VERMILION, 1.6)):
+        rows = scaled[scaled["group"] == name]
+        if len(rows):
+            parallel_coordinates(rows, "group", color=[colour], linewidth=width, ax=axes, axvlines_kwds={
+                "color": INK, "linewidth": 0.6})  # fmt: skip
+    axes.set_xticks(range(len(columns)), [_axis_name(trials, key, study) for key in columns])
+    axes.set(yticks=[], ylim=(-0.05, 1.05))
+    axes.grid(visible=False)
+    sns.despine(ax=axes, left=True, bottom=True)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncol=2)
+    return drawing
+
+
+def _unit(study: StudyResult, trials: pd.DataFrame, key: str) -> pd.Series:
+    values = trials[key]
+    if key in study.space and not study.is_numeric(key):
+        values = values.astype("category").cat.codes
+    places = values.to_numpy(dtype=float)
+    places = np.log(places) if key in study.space and study.is_log(key) else places
+    width = np.ptp(places)
+    return pd.Series((places - places.min()) / width if width else np.full_like(places, 0.5))
+
+
+def _axis_name(trials: pd.DataFrame, key: str, study: StudyResult) -> str:
+    name = wording.setting_name(key) if key in study.space else wording.objective_name(key)
+    words = name.replace(" ", "\n")
+    if key in study.space and not study.is_numeric(key):
+        return words
+    return f"{trials[key].min():.3g} to {trials[key].max():.3g}\n{words}"
+
+
+def _pareto(study: StudyResult, front: pd.DataFrame) -> Drawing:
+    drawing = canvas(WIDE, 3)
+    axes = drawing.subplots()
+    first, second = study.objectives
+    axes.plot(study.means[first], study.means[second], "o", color=GREY, markersize=5, markerfacecolor="none")
+    axes.plot(front[first], front[second], "o-", color=VERMILION, markersize=6, linewidth=0.9)
+    for row in front.to_dict("records"):
+        axes.annotate(
+            str(row["number"]), (row[first], row[second]), xytext=(4, 4), textcoords="offset points"
+        )
+    axes.set(xlabel=wording.objective_name(first), ylabel=wording.objective_name(second))
+    return drawing
+
+
+def _by_trial(data: pd.DataFrame, column: str, unit: str) -> Drawing:
+    drawing = canvas(NARROW, 2.1)
+    axes = drawing.subplots()
+    axes.plot(data["number"], data[column], "o", color=BLUE, markersize=5)
+    axes.set(xlabel="trial", ylabel=unit, ylim=(0, 1.15 * float(data[column].max())))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return drawing

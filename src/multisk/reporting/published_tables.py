@@ -1,0 +1,95 @@
+"""The tables of published numbers: standing aside, or beside what was measured in the same setting."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from multisk.reporting import wording
+from multisk.reporting.cells import NOTHING, Body, Cell, Row, Table, at, column, linked
+from multisk.reporting.ledger import Ledger
+from multisk.reporting.published import Published, PublishedRow
+from multisk.reporting.published import Row as Source
+from multisk.reporting.results import SETTINGS, ordered
+
+TABLE = "reports/data/published.csv"
+METRICS = ("R1", "R5", "R10", "MedR")
+DATASETS = {"youcook2": "YouCook2", "msrvtt": "MSR-VTT"}
+ASIDE_HEADS = (
+    *("as published", "features", *(wording.METRICS[key] for key in METRICS)),
+    *("searched with text", "read in"),
+)
+BESIDE_HEADS = (
+    *("as published", "metric", "published", "measured", "from", "to", "difference"),
+    *("verdict", "seeds", "command", "checkpoints", "runs"),
+)
+
+
+def aside(published: Published, file: str) -> Table:
+    """Return the published numbers alone, a body per dataset and setting."""
+    caption = (
+        "Published numbers, each with where it was read; they stand aside and are compared with nothing "
+        "on this site. Not transcribed: no text that could be read shows the number."
+    )
+    return Table(
+        "published", caption, ASIDE_HEADS, _bodies(published, lambda row: _aside(row, published, file)),
+        words=2, after=2,
+    )  # fmt: skip
+
+
+def beside(published: Published, rows: Sequence[PublishedRow], ledger: Ledger) -> Table:
+    """Return each published number beside the measured one, in the published setting."""
+    caption = (
+        "Published numbers beside measured ones: mean over seeds, its 95 % interval, measured minus "
+        "published, and where the published number lies, seen from the interval."
+    )
+    found = {key: [row for row in rows if row.key == key] for key in dict.fromkeys(row.key for row in rows)}
+    bodies = _bodies(published, lambda row: (_beside(one, ledger) for one in found[row.key]))
+    return Table("published", caption, BESIDE_HEADS, bodies, words=2, after=5)
+
+
+def _bodies(published: Published, rows_of: Callable[[Source], Iterator[Row]]) -> tuple[Body, ...]:
+    bodies = []
+    for benchmark in ordered((row.benchmark for row in published.rows), wording.DOMAINS):
+        for setting in SETTINGS:
+            chosen = (row for row in published.rows if (row.benchmark, row.setting) == (benchmark, setting))
+            rows = tuple(made for row in chosen for made in rows_of(row))
+            if rows:
+                bodies.append(Body(rows, f"{DATASETS[benchmark]}, {setting}"))
+    return tuple(bodies)
+
+
+def _aside(row: Source, published: Published, file: str) -> Iterator[Row]:
+    place = f"rows/{published.rows.index(row)}/values"
+    numbers = (_published(getattr(row.values, key), file, f"{place}/{key}") for key in METRICS)
+    cells = (Cell(row.name), Cell(row.backbone), *numbers, Cell(row.gallery), Cell(row.source))
+    yield Row(cells, id=f"published-{row.key}")
+
+
+def _published(value: float | None, file: str, key: str) -> Cell:
+    if value is None:
+        return Cell("not transcribed", mark="not transcribed")
+    return Cell(f"{value:g}", at(file, key))
+
+
+def _beside(row: PublishedRow, ledger: Ledger) -> Row:
+    numbers = [
+        Cell(_text(key, getattr(row, key)), at(TABLE, column(key, key=row.key, metric=row.metric)))
+        if getattr(row, key) is not None
+        else Cell(NOTHING)
+        for key in ("published", "measured", "low", "high", "difference")
+    ]
+    cells = (
+        Cell(f"{row.name} ({row.backbone})"),
+        Cell(wording.METRICS[row.metric]),
+        *numbers,
+        Cell(row.verdict, mark=row.verdict),
+        Cell(str(row.seeds) if row.seeds else NOTHING),
+        Cell(row.command or row.reason or NOTHING, code=bool(row.command)),
+        Cell(" ".join(row.checkpoints) or NOTHING, code=True),
+        linked(ledger.links_to(row.files)),
+    )
+    return Row(cells, id=f"published-{row.key}-{row.metric}")
+
+
+def _text(key: str, value: float) -> str:
+    if key == "published":
+        return f"{value:g}"
+    return wording.signed(value) if key == "difference" else f"{value:.1f}"

@@ -1,0 +1,117 @@
+"""The studies that a sweep has exported: what was varied, and what each trial reached."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multisk.errors import InputError
+from multisk.reporting.results import ReportSources, read_parquet
+from multisk.resumable import read_json
+
+HEAD, TRIALS = "study.json", "trials.parquet"
+COLUMNS = ("number", "seed", "state", "run_id", "run_key", "file", "seconds", "peak_mb", "pareto")
+FINISHED = "finished"
+METHOD = "method"
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """An exported study: its description, and a row per trial and seed."""
+
+    study: str
+    head: Mapping[str, Any]  # study.json
+    trials: pd.DataFrame  # trials.parquet; param/<key>, value/<objective>
+    place: str  # of trials.parquet
+
+    @property
+    def space(self) -> Mapping[str, Any]:
+        """What was varied, by key: a list of choices, or low, high and log."""
+        return self.head["space"]
+
+    @property
+    def objectives(self) -> list[str]:
+        """The names of what was sought, all to be large unless `smaller` has them."""
+        return [objective["name"] for objective in self.head["objectives"]]
+
+    @property
+    def smaller(self) -> set[str]:
+        """The objectives that are better when they are smaller."""
+        return {found["name"] for found in self.head["objectives"] if found["direction"] == "minimize"}
+
+    @cached_property
+    def finished(self) -> pd.DataFrame:
+        """The rows of finished trials, with plain columns for what was varied and reached."""
+        rows = self.trials[self.trials["state"].str.lower().isin([FINISHED, "complete"])]
+        return rows.rename(columns=lambda name: name.removeprefix("param/").removeprefix("value/"))
+
+    @cached_property
+    def means(self) -> pd.DataFrame:
+        """A row per finished trial: what was varied, and the means over its seeds of what it reached."""
+        sums = dict.fromkeys(self.objectives, "mean") | {
+            "seconds": "sum",
+            "peak_mb": "max",
+            "pareto": "first",
+        }
+        chosen = dict.fromkeys(self.space, "first") | sums
+        return self.finished.groupby("number").agg(chosen).reset_index()
+
+    def is_numeric(self, key: str) -> bool:
+        """Tell whether a key was varied over numbers."""
+        return pd.api.types.is_numeric_dtype(self.finished[key]) and self.finished[key].dtype != bool
+
+    def is_log(self, key: str) -> bool:
+        """Tell whether a key's values are best told apart by their ratios."""
+        space = self.space[key]
+        if isinstance(space, Mapping):
+            return bool(space["log"])
+        return self.is_numeric(key) and min(space) > 0 and max(space) / min(space) >= 8
+
+
+def read_studies(sources: ReportSources) -> dict[str, StudyResult]:
+    """Return the exported studies by name; raise InputError for one that is malformed."""
+    found = {}
+    for path in sorted((sources.runs / "sweep").glob(f"*/{HEAD}")):
+        head, trials = read_json(path), path.with_name(TRIALS)
+        for key in ("space", "objectives", "trials"):
+            if key not in head:
+                raise InputError(f"{path}: {key}: missing; run dvc repro sweep@{path.parent.name}")
+        columns = [f"param/{key}" for key in head["space"]]
+        columns += [f"value/{objective['name']}" for objective in head["objectives"]]
+        name = path.parent.name
+        table = read_parquet(trials, (*COLUMNS, *columns))
+        found[name] = StudyResult(name, head, table, sources.name(trials))
+    return found
+
+
+def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Return Student's interval of a mean over seeds; NaN where one seed tells nothing of it."""
+    from scipy import stats
+
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    low, high = stats.t.interval(
+        confidence, len(values) - 1, loc=np.mean(values), scale=max(stats.sem(values), 1e-12)
+    )
+    return float(low), float(high)
+
+
+def gains(study: StudyResult, better: str = "sspc", than: str = "contrastive") -> pd.DataFrame:
+    """Return what one method reached above the other, paired by seed and by everything else varied.
+
+    Empty where the study has not both methods.
+    """
+    if METHOD not in study.space:
+        return pd.DataFrame()
+    keys = [key for key in study.space if key != METHOD]
+    kept = [*keys, "seed", *study.objectives, "run_key", "number"]
+    sides = (study.finished.loc[study.finished[METHOD] == name, kept] for name in (better, than))
+    ours, theirs = sides
+    pairs = ours.merge(theirs, on=[*keys, "seed"], suffixes=("", "_other"))
+    for objective in study.objectives:
+        pairs[f"gain/{objective}"] = pairs[objective] - pairs[f"{objective}_other"]
+    return pairs
