@@ -71,18 +71,20 @@ class Progress:
             yield self.ends.pop(self.todo.popleft())
 
 
-def extract(corpus: Corpus, settings: Features, extractors: Path | str, out: Path | str) -> FeatureStore:
+def extract(
+    corpus: Corpus, settings: Features, extractors: Path | str, out: Path | str, *, retry: bool = False
+) -> FeatureStore:
     """Make the features of all videos of a corpus and return their store.
 
     Resumes in the folder `out`; `files.csv` there has a row for each file. A file that cannot be decoded is
-    recorded as failed, with the reason, and stops nothing.
+    recorded as failed, with the reason, and stops nothing; `retry` reads the failed ones again.
     Raises InputError for extractors that do not fit `settings`, and when no video decodes.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     loaded = Extractors.open(extractors, settings, device)
-    fingerprint = digest([corpus.digest, loaded.fingerprint])
+    fingerprint = store_fingerprint(corpus, loaded)
     videos = corpus.videos["video_id"].tolist()
-    with StoreWriter(out, settings.shard_megabytes, fingerprint) as writer:
+    with StoreWriter(out, settings.shard_megabytes, fingerprint, forget_failed=retry) as writer:
         todo = [video for video in videos if video not in writer]
         done = len(videos) - len(todo)
         bar = tqdm(total=len(videos), initial=done, desc=corpus.name, unit="video", disable=None)
@@ -99,6 +101,11 @@ def extract(corpus: Corpus, settings: Features, extractors: Path | str, out: Pat
     if len(table) and (table["status"] == "failed").all():
         raise InputError(f"{corpus.folder}: no video decodes; {store.folder / FILES} says why")
     return store
+
+
+def store_fingerprint(corpus: Corpus, extractors: Extractors) -> str:
+    """Return what a store says that its features were made from."""
+    return digest([corpus.digest, extractors.fingerprint])
 
 
 def _features(

@@ -130,6 +130,7 @@ class StoreWriter:
 
     Shards are written together, once the videos since the last ones weigh `shard_megabytes`, or by `flush`.
     `fingerprint` says what the features were made from: a folder with another fingerprint is emptied first.
+    `forget_failed` takes the videos of which a stream failed for videos that were never added.
 
         with StoreWriter(folder, shard_megabytes=64, fingerprint=digest) as writer:
             for video in videos:
@@ -137,13 +138,23 @@ class StoreWriter:
                     writer.add(video, seconds, {"logmel": Stream(mel, rate=100)})
     """
 
-    def __init__(self, folder: Path | str, shard_megabytes: float = 64, fingerprint: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path | str,
+        shard_megabytes: float = 64,
+        fingerprint: str = "",
+        *,
+        forget_failed: bool = False,
+    ) -> None:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._limit = shard_megabytes * 2**20
         self._fingerprint = fingerprint
         self._content = ""
         self._rows: list[dict[str, Any]] = self._resume()
+        if forget_failed:
+            failed = {row["video_id"] for row in self._rows if row["status"] == "failed"}
+            self._rows = [row for row in self._rows if row["video_id"] not in failed]
         self._done = {row["video_id"] for row in self._rows}
         self._pending: dict[str, list[np.ndarray]] = {}
         self._part = 1 + max((_part(row["shard"]) for row in self._rows), default=-1)
@@ -206,6 +217,11 @@ class StoreWriter:
         for stale in _written(self.folder):
             stale.unlink()
         return []
+
+
+def fingerprint_of(folder: Path) -> str:
+    """Return what the features of a folder say that they were made from; raise InputError as opening them."""
+    return _read_index(folder / "index.parquet")[1]["fingerprint"]
 
 
 def _written(folder: Path) -> Iterator[Path]:

@@ -1,0 +1,101 @@
+"""Extractors and features of a working copy: what the stages and `multisk extract` have in common."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from multisk.corpora.manifest import Corpus
+from multisk.errors import InputError
+from multisk.features.extraction import extract, store_fingerprint
+from multisk.features.extractors import Extractors, calibrated, prepare_extractors
+from multisk.features.filetable import FILES, read_file_table, summary
+from multisk.features.store import FeatureStore, fingerprint_of
+from multisk.layout import Layout
+from multisk.params import Params
+from multisk.pipeline.inputs import sections
+from multisk.pipeline.records import recorded
+from multisk.resumable import digest, file_digest
+
+CODE = ("features", "pipeline/features.py")
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """The features of a corpus, and the table that says what became of each file."""
+
+    corpus: str
+    table: Path
+    files: pd.DataFrame
+    new: bool  # False: all of it was there
+
+    def __str__(self) -> str:
+        before = "" if self.new else "extracted before; "
+        return f"{self.corpus}: {before}{len(self.files)} files: {summary(self.files)}; see {self.table}"
+
+
+def make_extractors(params: Params, layout: Layout, calibrating: str) -> None:
+    """Write data/extractors; random weights are calibrated on frames of the corpus `calibrating`.
+
+    Raises InputError as `prepare_extractors`.
+    """
+    corpus = Corpus.open(layout.corpus(calibrating)) if calibrated(params.features) else None
+    settings = sections(params, "features.appearance", "features.motion")
+    source = corpus.digest if corpus else digest("published weights")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    with recorded(params, layout, "extractors", settings, source, layout.extractors, *CODE) as folder:
+        prepare_extractors(corpus, params.features, folder, device)
+
+
+def make_features(params: Params, layout: Layout, name: str, *, retry: bool = False) -> None:
+    """Write data/features/<name> with the extractors of the working copy.
+
+    retry: keep what there is, and read only the files anew that failed
+    Raises InputError as `extract`.
+    """
+    corpus, out = Corpus.open(layout.corpus(name)), layout.features(name)
+    extractors = file_digest(layout.extractors / "extractors.json")
+    settings = sections(params, "features.appearance", "features.motion", "features.shard_megabytes")
+    settings |= {"extractors": extractors}
+    source = digest([corpus.digest, extractors])
+    with recorded(params, layout, "features", settings, source, out, *CODE) as folder:
+        if retry and not (folder / "index.parquet").exists():
+            # Files of a store are only ever replaced as a whole, so that both folders may share them.
+            shutil.copytree(out, folder, copy_function=os.link, dirs_exist_ok=True)
+        extract(corpus, params.features, layout.extractors, folder, retry=retry)
+
+
+def extract_corpus(params: Params, layout: Layout, name: str, *, retry: bool = False) -> Extracted:
+    """Make the features of a corpus, and the extractors before if there are none.
+
+    Does nothing for features that are there, and goes on with those that were begun. With `retry` the files
+    that failed are read again.
+    Raises InputError for extractors of other settings, for features that were made of something else (they
+    are never replaced unasked), and when no file decodes.
+    """
+    if not (layout.extractors / "extractors.json").exists():
+        make_extractors(params, layout, params.clips.pretrain.corpus)
+    out = layout.features(name)
+    there = _is_there(params, layout, name)
+    if retry and not there:
+        raise InputError(
+            f"{out}: no features with failed files yet; run multisk extract {name} without --retry"
+        )
+    if retry or not there:
+        make_features(params, layout, name, retry=retry)
+    return Extracted(name, out / FILES, read_file_table(FeatureStore.open(out)), new=retry or not there)
+
+
+def _is_there(params: Params, layout: Layout, name: str) -> bool:
+    corpus, out = Corpus.open(layout.corpus(name)), layout.features(name)
+    wanted = store_fingerprint(corpus, Extractors.open(layout.extractors, params.features))
+    if not (out / "index.parquet").exists():
+        return False
+    if fingerprint_of(out) != wanted:
+        raise InputError(
+            f"{out}: features of other videos or other extractors; move the folder away to extract anew"
+        )
+    return True
