@@ -25,6 +25,7 @@ from multisk.errors import InputError
 
 RESAMPLES = 2000
 MEDIAN_RESAMPLES = 500
+QUANTILES = 200
 CONFIDENCE = 0.95
 TINY = 1e-9  # the spread of runs that all score the same
 
@@ -102,14 +103,17 @@ def combine(
     deviations_B: equally probable errors from the sample of queries, f64 [B]
     spread, freedom, runs: of the part of the runs, as `run_spread` gives them
     """
-    from scipy.stats import t
+    from scipy.special import stdtr  # the distribution function of Student's t
 
     if runs < 2:
         low, high = np.quantile(deviations_B, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
         return Estimate(effect, effect + low, effect + high, 1.0, 1.0, runs, over_runs=False)
 
+    # A few quantiles stand for all deviations: the same distribution, a tenth of the time.
+    deviations_B = np.quantile(deviations_B, (np.arange(QUANTILES) + 0.5) / QUANTILES)
+
     def below(value: float) -> float:
-        return float(t.cdf((value - effect - deviations_B) / spread, freedom).mean())
+        return float(stdtr(freedom, (value - effect - deviations_B) / spread).mean())
 
     low, high = (_solve(below, share, effect) for share in ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
     p = below(threshold)

@@ -196,18 +196,25 @@ def _too_few(seeds: int, minimum: int) -> str:
 def _reason(claim: Claim, judged: Judgement, results: Sequence[ComparisonResult], level: float) -> str:
     """Return in one sentence why the verdict is what it is."""
     reasons = list(dict.fromkeys(result.reason for result in results if result.reason))
-    if judged.verdict == "not run":
-        return f"Not run: {'; '.join(reasons)}."
-    if judged.verdict == "inconclusive" and reasons:
-        return f"Inconclusive: {'; '.join(reasons)}."
+    if judged.verdict == "not run" or (judged.verdict == "inconclusive" and reasons):
+        return f"{judged.verdict.capitalize()}: {'; '.join(reasons)}."
     needed = f"{claim.rule} of {len(results)} comparisons" if len(results) > 1 else "its comparison"
     if judged.verdict == "supported":
-        return f"Supported by {needed}: corrected p = {judged.p_corrected:.3f}, at most {level:g}."
+        return f"Supported by {needed}: corrected {_p(judged.p_corrected)}, at most {level:g}."
+    against = f"the opposite has a corrected {_p(judged.p_against_corrected)}"
     if judged.verdict == "contradicted":
-        return (
-            f"Contradicted: corrected p of the opposite {judged.p_against_corrected:.3f}, at most {level:g}."
-        )
+        opposed = [result.name for result in results if result.finding == _opposite_side(result)]
+        return f"Contradicted by {', '.join(opposed) or needed}: {against}, at most {level:g}."
     return (
-        f"Inconclusive: it needs {needed}; corrected p = {judged.p_corrected:.3f}, of the opposite "
-        f"{judged.p_against_corrected:.3f}, both above {level:g}."
+        f"Inconclusive: it needs {needed}, and has a corrected {_p(judged.p_corrected)}; {against}; "
+        f"both are above {level:g}."
     )
+
+
+def _opposite_side(result: ComparisonResult) -> Finding:
+    return "below" if result.alternative == "greater" else "above"
+
+
+def _p(value: float | None) -> str:
+    assert value is not None
+    return f"p = {value:.3f}" if value >= 0.001 else "p < 0.001"

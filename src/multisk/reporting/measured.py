@@ -35,6 +35,7 @@ from multisk.reporting.results import (
 )
 
 RANK_COLUMNS = ("benchmark", "setting", "seed", "direction", "clip_id", "rank", "video_id")
+ANCHOR_BENCHMARK = "youcook2"  # whose clips anchors are compared on
 ANCHOR_COLUMNS = ("seed", "group", "modality", "space", "label", "kind", "nmi", "ami")
 
 
@@ -133,8 +134,11 @@ class Measured:
 
     def coverage(self, benchmark: str) -> float:
         """Return the share of the complete benchmark that is present."""
-        sizes = self.sizes[self.sizes["benchmark"] == benchmark].set_index("which")["value"]
+        sizes = self._sizes(benchmark)
         return float(sizes["present"] / sizes["complete"])
+
+    def _sizes(self, benchmark: str) -> pd.Series:
+        return self.sizes[self.sizes["benchmark"] == benchmark].set_index("which")["value"]
 
     def _chance(self, benchmark: str, metric: str) -> float:
         rows = self.chance[(self.chance["benchmark"] == benchmark) & (self.chance["metric"] == metric)]
@@ -151,7 +155,8 @@ class Measured:
         contrast_G = np.sum([part_RG.mean(axis=0) for part_RG in methods.values()], axis=0)
         spread = run_spread([part_RG[:, 0] for part_RG in methods.values()])
         deviations = jackknife_deviations(contrast_G[1:])
-        return combine(float(contrast_G[0]), deviations, *spread, declared.threshold), len(contrast_G) - 1
+        estimated = combine(float(contrast_G[0]), deviations, *spread, declared.threshold)
+        return estimated, int(self._sizes(ANCHOR_BENCHMARK)["present"])
 
     def _information(self, declared: AnchorComparison, term: AnchorTerm) -> pd.DataFrame:
         """Return the mean over modalities and labels: a row per seed, a column per group of videos."""

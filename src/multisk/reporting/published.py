@@ -180,9 +180,11 @@ def _beside(row: PublishedRow, declared: Row, measured: Measured, sources: Repor
 def _estimate(ranks: pd.DataFrame, metric: str, coverage: float) -> Estimate:
     clusters, _ = pd.factorize(ranks.columns.get_level_values("video_id"))
     if metric == "MedR":
-        return estimate_median(ranks.to_numpy(), clusters)
+        median = estimate_median(ranks.to_numpy(), clusters)
+        return median._replace(low=max(1.0, median.low))
     points = 100 * coverage * found(ranks, int(metric[1:])).to_numpy()
-    return estimate([Term(1, "method", "benchmark", points, clusters)])
+    share = estimate([Term(1, "method", "benchmark", points, clusters)])
+    return share._replace(low=max(0.0, share.low), high=min(100.0, share.high))
 
 
 def _verdict(published: float, estimated: Estimate) -> Verdict:
