@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test lint ui bench requirements clean
+.PHONY: help setup repro method test lint ui bench requirements clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,6 +31,12 @@ repro: setup ## run the whole pipeline and write reports/index.html
 	@multisk check
 	dvc repro
 	@echo "The report: $(CURDIR)/reports/index.html"
+
+method: setup ## run methods of recipes/ up to their metrics: make method METHOD=avlnet
+	@test -n "$(METHOD)" || { echo "error: name one (multisk methods lists them): make method METHOD=avlnet" >&2; exit 2; }
+	multisk add $(METHOD)
+	dvc repro $(addprefix evaluate@,$(METHOD))
+	@echo "make repro puts it into the report"
 
 test: setup ## run all tests
 	pytest -n auto --dist worksteal

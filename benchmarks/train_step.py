@@ -24,7 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from multisk.features.appearance import AppearanceNetwork
 from multisk.features.motion import MotionNetwork, ResNeXt3d
-from multisk.models import build_model
+from multisk.models import build_model, position_counts
 from multisk.params import Params, load_params
 from multisk.training import Objective
 from multisk.training.ema import averaged_model
@@ -110,16 +110,18 @@ class Step:
         self.device = device
         self.precision = arguments.precision or params.pretrain.mixed_precision
         self.clips = arguments.batch or params.pretrain.batch_size * clips.clips_per_video
-        self.queue = method.sspc.queue if method.sspc else 0
+        self.queue = max(part.queue if part else 0 for part in (method.sspc, method.clustering))
         with device:
             model = build_model(
                 method.model,
                 params.model,
                 text_dimension=text_dimension,
                 video_dimension=video_dimension,
-                anchors=method.sspc.anchors.count if method.sspc else None,
+                anchors=method.sspc.anchors if method.sspc else None,
+                architecture=method.architecture,
+                positions=position_counts(params.model, clips),
             )
-            self.objective = Objective(model, method.contrastive, method.sspc).train()
+            self.objective = Objective.of_method(method, model).train()
             self.batch = {
                 **tokens("text", self.clips, clips.words, text_dimension),
                 **tokens("video", self.clips, clips.video_tokens, video_dimension),

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from multisk import console
-from multisk.commands import published, report, search, tracking
+from multisk.commands import extract, methods, preflight, published, report, search, sweep, tracking
 from multisk.errors import InputError
 from multisk.params import load_params
 
@@ -19,13 +19,20 @@ app = typer.Typer(
 )
 app.add_typer(published.import_app, name="import")
 app.add_typer(published.videos_app, name="videos")
+app.command()(extract.extract)
 app.command()(published.unpack)
 app.command("import-checkpoint")(published.import_checkpoint)
+app.command("evaluate-checkpoint")(published.evaluate_checkpoint)
+app.command()(methods.methods)
+app.command()(methods.add)
+app.command()(preflight.preflight)
 app.command()(search.index)
 app.command()(search.search)
+app.command()(sweep.sweep)
 app.command()(report.readme)
 app.command()(tracking.sync)
 app.command()(tracking.register)
+app.command()(tracking.reproduce)
 app.command()(tracking.ui)
 
 

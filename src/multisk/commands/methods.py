@@ -1,0 +1,31 @@
+"""Commands for methods: list the recipes, make one active."""
+
+from typing import Annotated
+
+import typer
+
+from multisk.params import load_params
+
+
+def methods() -> None:
+    """List the methods and variants that there are recipes for; * marks those of params.yaml."""
+    from multisk.recipes import load_recipes
+
+    recipes, active = load_recipes(), load_params().methods
+    width = max(map(len, [*recipes, *active]))
+    for name, recipe in recipes.items():
+        typer.echo(f"{'*' if name in active else ' '} {name:<{width}}  {recipe.title}")
+    for name in active:
+        if name not in recipes:
+            typer.echo(f"* {name:<{width}}  (of your own: no recipe)")
+
+
+def add(
+    names: Annotated[list[str], typer.Argument(help="Recipes (multisk methods lists them).")],
+) -> None:
+    """Write recipes into params.yaml, as methods that the pipeline runs."""
+    from multisk import recipes
+
+    for name, new in recipes.add(names).items():
+        said = "is now a method of" if new else "is already in"
+        typer.echo(f"{name} {said} params.yaml; run: dvc repro evaluate@{name}")
