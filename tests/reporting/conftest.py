@@ -92,6 +92,7 @@ def complete(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path
         write_method(root, method, direction, random)
     write_anchors(root / "runs" / "evaluate" / "sspc", random)
     write_studies(root / "runs" / "sweep", random)
+    shutil.copytree(repository / "recipes", root / "recipes")
     return root
 
 
@@ -380,6 +381,7 @@ def write_study(
                 | {"peak_mb": 900.0 + number, "pareto": number in (1, 2)}
                 | {f"param/{key}": value for key, value in point.items()}
                 | {f"value/{name}": 30 + 9 * random.rand() for name in objectives}
+                | {f"validation/{name}": 30 + 9 * random.rand() for name in ("close", "far", "mean")}
             )
     pruned = dict.fromkeys((f"value/{name}" for name in objectives), float("nan"))
     last = {"number": len(points), "state": "pruned", "run_id": "", "run_key": f"key-{folder.name}-pruned"}

@@ -40,11 +40,11 @@ def curve_figure(study: StudyResult) -> Figure:
     """Draw each objective by each numeric setting: seeds as points, means with intervals."""
     panels = []
     for key in filter(study.is_numeric, study.space):
-        for objective in study.objectives:
+        for objective in study.watched:
             table = by_value(study, key, objective)
             with theme():
                 drawing = _curve(study, key, objective, table)
-            title = f"{wording.objective_name(objective)} by {wording.setting_name(key)}"
+            title = f"{wording.objective_name(objective)}, by {wording.setting_name(key)}"
             means = ", ".join(f"{row.mean:.1f} at {row.value:g}" for row in table.itertuples())
             panels.append(_panel(study, drawing, title, f"Means: {means}."))
     caption = (
@@ -67,7 +67,7 @@ def gain_figure(study: StudyResult) -> Figure:
     """Draw what SSPC gains over the contrastive loss alone, by what the data are like."""
     pairs, panels = gains(study), []
     keys = [key for key in study.space if key != METHOD]
-    for objective in study.objectives if len(keys) >= 2 and len(pairs) else ():
+    for objective in study.watched if len(keys) >= 2 and len(pairs) else ():
         table = pairs.pivot_table(index=keys[1], columns=keys[0], values=f"gain/{objective}")
         with theme():
             drawing = _gain_map(table, keys)

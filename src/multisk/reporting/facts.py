@@ -161,7 +161,7 @@ def _record(run: Mapping[Any, Any], beside: Sequence[str]) -> Row:
     )
     cells = (
         Cell(" ".join(filter(None, parts)) or run["stage"]),
-        Cell(run["run_id"] or "not mirrored", at(run["file"], "run_id"), code=True),
+        Cell(run["run_id"], at(run["file"], "run_id"), code=True) if run["run_id"] else Cell("not mirrored"),
         Cell(commit, code=True),
         taken,
         Cell(run["status"], mark=run["status"]),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from multisk.params import Params, load_params
+from multisk.recipes import Recipe, load_recipes
 from multisk.reporting.ledger import Ledger
 from multisk.reporting.panels import Scale
 from multisk.reporting.results import (
@@ -46,6 +47,7 @@ class Inputs:
     strategies: pd.DataFrame
     datasets: pd.DataFrame
     studies: Mapping[str, StudyResult]
+    recipes: Mapping[str, Recipe]
 
     @classmethod
     def read(cls, sources: ReportSources) -> "Inputs":
@@ -68,6 +70,7 @@ class Inputs:
             strategies=ledger.traced(read_evaluations(sources, "strategies", STRATEGY_COLUMNS)),
             datasets=read_datasets(sources),
             studies=read_studies(sources),
+            recipes=load_recipes(sources.recipes) if sources.recipes.is_dir() else {},
         )
 
     @property

@@ -14,6 +14,7 @@ from multisk.resumable import read_json
 
 HEAD, TRIALS = "study.json", "trials.parquet"
 COLUMNS = ("number", "seed", "state", "run_id", "run_key", "file", "seconds", "peak_mb", "pareto")
+DOMAINS = ("close", "far")
 FINISHED = "finished"
 METHOD = "method"
 CONFIDENCE = 0.95
@@ -39,6 +40,11 @@ class StudyResult:
         return [objective["name"] for objective in self.head["objectives"]]
 
     @property
+    def watched(self) -> list[str]:
+        """The objectives, and R@10 in each domain where they are no objectives themselves."""
+        return self.objectives + [f"validation/{name}" for name in DOMAINS if name not in self.objectives]
+
+    @property
     def smaller(self) -> set[str]:
         """The objectives that are better when they are smaller."""
         return {found["name"] for found in self.head["objectives"] if found["direction"] == "minimize"}
@@ -46,7 +52,7 @@ class StudyResult:
     @cached_property
     def finished(self) -> pd.DataFrame:
         """The rows of finished trials, with plain columns for what was varied and reached."""
-        rows = self.trials[self.trials["state"].str.lower().isin([FINISHED, "complete"])]
+        rows = self.trials[self.trials["state"] == FINISHED]
         return rows.rename(columns=lambda name: name.removeprefix("param/").removeprefix("value/"))
 
     @cached_property
@@ -82,6 +88,7 @@ def read_studies(sources: ReportSources) -> dict[str, StudyResult]:
                 raise InputError(f"{path}: {key}: missing; run dvc repro sweep@{path.parent.name}")
         columns = [f"param/{key}" for key in head["space"]]
         columns += [f"value/{objective['name']}" for objective in head["objectives"]]
+        columns += [f"validation/{domain}" for domain in DOMAINS]
         name = path.parent.name
         table = read_parquet(trials, (*COLUMNS, *columns))
         found[name] = StudyResult(name, head, table, sources.name(trials))
@@ -108,10 +115,10 @@ def gains(study: StudyResult, better: str = "sspc", than: str = "contrastive") -
     if METHOD not in study.space:
         return pd.DataFrame()
     keys = [key for key in study.space if key != METHOD]
-    kept = [*keys, "seed", *study.objectives, "run_key", "number"]
+    kept = [*keys, "seed", *study.watched, "run_key", "number"]
     sides = (study.finished.loc[study.finished[METHOD] == name, kept] for name in (better, than))
     ours, theirs = sides
     pairs = ours.merge(theirs, on=[*keys, "seed"], suffixes=("", "_other"))
-    for objective in study.objectives:
+    for objective in study.watched:
         pairs[f"gain/{objective}"] = pairs[objective] - pairs[f"{objective}_other"]
     return pairs

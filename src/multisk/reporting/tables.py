@@ -140,14 +140,15 @@ def _difference_row(cell: pd.DataFrame, method: str, other: str, params: Params,
         columns={"file_other": "file", "direction_other": "direction"}
     )
     left, right = over_seeds(cell, "value"), over_seeds(theirs, "value")
-    origin = Origin(left.files + right.files, left.keys + right.keys, "mean difference")
+    files, keys = left.files + right.files, left.keys + right.keys
     runs = (
         *seed_links(ledger, method, list(cell["seed"])).links,
         *seed_links(ledger, other, list(cell["seed"])).links,
     )
     place = f"{wording.benchmark_name(params, first['benchmark'])}, {first['setting']}"
-    each = Cell(", ".join(wording.signed(gap) for gap in gaps))
-    return Row((Cell(place), Cell(wording.signed(gaps.mean()), origin), each, linked(runs)))
+    mean = Cell(wording.signed(gaps.mean()), Origin(files, keys, "mean difference"))
+    each = Cell(", ".join(map(wording.signed, gaps)), Origin(files, keys, "differences"))
+    return Row((Cell(place), mean, each, linked(runs)))
 
 
 def test_sizes(counts: pd.DataFrame, params: Params) -> Table | None:

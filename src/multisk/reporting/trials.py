@@ -1,4 +1,4 @@
-"""The tables of trials, of evaluation strategies and of recipes."""
+"""The tables of trials and of evaluation strategies."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -53,8 +53,8 @@ def _trial_row(study: StudyResult, number: int, row: Mapping[Any, Any]) -> Row:
 
 def _reached(study: StudyResult, name: str, number: int, runs: pd.DataFrame) -> Cell:
     low, high = interval(list(runs[name]))
-    spread = "" if pd.isna(low) else f" [{low:.1f}, {high:.1f}]"
-    return Cell(f"{runs[name].mean():.1f}{spread}", _origin(study, f"value/{name}", number, "mean"))
+    spread, made = (f" [{low:.1f}, {high:.1f}]", "mean [interval]") if low == low else ("", "mean")
+    return Cell(f"{runs[name].mean():.1f}{spread}", _origin(study, f"value/{name}", number, made))
 
 
 def _origin(study: StudyResult, name: str, number: int, made: str) -> Origin:
@@ -87,16 +87,18 @@ def trial_records(studies: Mapping[str, StudyResult]) -> Table | None:
 
 def _trial_record(study: StudyResult, run: Mapping[Any, Any]) -> Row:
     rows = {"number": run["number"], "seed": run["seed"]}
-    minutes = Cell(NOTHING)
+    minutes, mirrored = Cell(NOTHING), Cell("not mirrored")
+    if run["run_id"]:
+        mirrored = Cell(run["run_id"], Origin((study.place,), (column("run_id", **rows),)), code=True)
     if pd.notna(run["seconds"]):
         key = column("seconds", **rows)
         minutes = Cell(f"{run['seconds'] / 60:.1f}", Origin((study.place,), (key,), "minutes"))
     cells = (
         Cell(f"trial {run['number']} seed {run['seed']}"),
-        Cell(run["run_id"] or "not mirrored", Origin((study.place,), (column("run_id", **rows),)), code=True),
+        mirrored,
         Cell(study.study),
         minutes,
-        Cell(str(run["state"]).lower(), mark=str(run["state"]).lower()),
+        Cell(run["state"], mark=run["state"]),
         Cell(f"multisk sweep --study {study.study}", code=True),
         Cell(run["file"], code=True),
     )

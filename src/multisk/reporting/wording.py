@@ -45,13 +45,17 @@ PARTIES = {
 
 
 def method_name(method: str) -> str:
-    """Return a method's name in prose."""
-    return METHODS.get(method, method)
+    """Return a method's name in prose: a variant's is its base's and what is different."""
+    if method in METHODS:
+        return METHODS[method]
+    base, _, variant = method.partition("-")
+    return f"{METHODS[base]} {variant.replace('-', ' ')}" if base in METHODS else method
 
 
 def objective_name(objective: str) -> str:
-    """Return what a study sought, in prose."""
-    return OBJECTIVES.get(objective, objective)
+    """Return what a study sought or watched, in prose."""
+    name = objective.removeprefix("validation/")
+    return OBJECTIVES.get(name, name)
 
 
 def setting_name(key: str) -> str:

@@ -6,9 +6,11 @@ from typing import Any
 import pandas as pd
 
 from multisk.reporting import ablations, trials
+from multisk.reporting.cells import Table
 from multisk.reporting.inputs import Inputs
 from multisk.reporting.pages.page import Page
 from multisk.reporting.panels import Figure
+from multisk.reporting.recipe_table import recipe_table
 from multisk.reporting.results import headline
 from multisk.reporting.studies import StudyResult
 
@@ -26,6 +28,8 @@ def build(inputs: Inputs) -> Page:
     context = {
         "studies": [_study(name, inputs.studies.get(name), drawn) for name in _names(inputs)],
         "others": [name for name in inputs.params.sweep.others if name not in inputs.studies],
+        "recipes": _recipes(inputs),
+        "taken": inputs.recipes.values(),
         "strategies": trials.strategy_table(strategies, inputs.params, inputs.ledger),
     }
     return Page(
@@ -55,6 +59,12 @@ def _study(name: str, study: StudyResult | None, drawn: Mapping[str, list[Figure
         "figures": drawn[name],
         "trials": trials.trial_table(study),
     }
+
+
+def _recipes(inputs: Inputs) -> Table | None:
+    folder = inputs.sources.name(inputs.sources.recipes)
+    found = inputs.metrics, inputs.params, inputs.ledger
+    return recipe_table(inputs.recipes, *found, folder) if inputs.recipes else None
 
 
 def _tables(inputs: Inputs) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -1,0 +1,66 @@
+"""The table of recipes: every method and variant, with what it reached here or the command that runs it."""
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+
+import pandas as pd
+
+from multisk.params import Params
+from multisk.recipes import Recipe
+from multisk.reporting import wording
+from multisk.reporting.cells import Cell, Row, Table, at, plain
+from multisk.reporting.ledger import Ledger
+from multisk.reporting.results import SETTINGS, headline, ordered
+from multisk.reporting.tables import over_seeds, seed_links
+
+NOT_RUN = "not run"
+
+
+def recipe_table(
+    recipes: Mapping[str, Recipe], metrics: pd.DataFrame, params: Params, ledger: Ledger, folder: str
+) -> Table:
+    """Return a row per recipe: R@10 where it was run, else "not run" beside its command."""
+    found = headline(metrics[metrics["metric"] == "R10"])
+    places = list(product(wording.DOMAINS, SETTINGS))
+    columns = (f"{wording.benchmark_name(params, benchmark)}, {setting}" for benchmark, setting in places)
+    heads = ("method", "recipe", *columns, "hours, paper", "GiB, paper", "command", "published", "runs")
+    caption = (
+        "Every recipe: R@10 in percent, text → video+audio, mean ± standard deviation over the seeds linked. "
+        "Hours and memory (weights, gradients and optimiser alone) are those expected at the paper's sizes."
+    )
+    order = ordered(recipes, params.methods)
+    rows = (_row(recipes[name], found[found["method"] == name], places, ledger, folder) for name in order)
+    return plain("recipes", caption, heads, rows, words=2, after=3)
+
+
+def _row(
+    recipe: Recipe, found: pd.DataFrame, places: list[tuple[str, str]], ledger: Ledger, folder: str
+) -> Row:
+    file = f"{folder}/{recipe.name}.yaml"
+    cells = (
+        Cell(recipe.title),
+        Cell(recipe.name, code=True),
+        *_reached(found, places),
+        _expected(recipe.hours, file, "hours"),
+        _expected(recipe.memory_gib, file, "memory_gib"),
+        Cell(recipe.command, code=True),
+        Cell(", ".join(recipe.published) or "no number"),
+        seed_links(ledger, recipe.name, sorted(found["seed"].unique())),
+    )
+    return Row(cells, id=f"recipe-{recipe.name}")
+
+
+def _reached(found: pd.DataFrame, places: list[tuple[str, str]]) -> Iterator[Cell]:
+    for benchmark, setting in places:
+        rows = found[(found["benchmark"] == benchmark) & (found["setting"] == setting)].sort_values("seed")
+        if rows.empty:
+            yield Cell(NOT_RUN, mark=NOT_RUN)
+        else:
+            made = "mean ± sd" if len(rows) > 1 else "value"
+            yield Cell(wording.mean_and_spread(list(rows["value"])), over_seeds(rows, made))
+
+
+def _expected(value: float | str, file: str, key: str) -> Cell:
+    if isinstance(value, str):
+        return Cell(value, mark=NOT_RUN)
+    return Cell(f"{value:g}", at(file, key))
