@@ -10,6 +10,7 @@ from multisk.layout import Layout
 import_app = typer.Typer(help="Take in published features.", no_args_is_help=True)
 videos_app = typer.Typer(help="Register videos on disk as a corpus of a benchmark.", no_args_is_help=True)
 
+SETTINGS = ("zero-shot", "fine-tuned")
 File = Annotated[Path | None, typer.Option()]
 
 
@@ -122,3 +123,26 @@ def import_checkpoint(
     if package is not None and package not in known:
         raise InputError(f"--package: {package!r} is not one of {', '.join(known)}")
     typer.echo(checkpoints.import_checkpoint(path, out, config=config, package=package))  # type: ignore[arg-type]
+
+
+def evaluate_checkpoint(
+    checkpoint: Annotated[Path, typer.Argument(help="what import-checkpoint wrote, or a run folder")],
+    benchmark: Annotated[list[str] | None, typer.Option(help="msrvtt or youcook2; default: both")] = None,
+    setting: Annotated[str, typer.Option(help="what it was trained for")] = "zero-shot",
+) -> None:
+    """Measure retrieval with a released checkpoint on imported benchmarks."""
+    from typing import get_args
+
+    from multisk.errors import InputError
+    from multisk.params import Benchmark, load_params
+    from multisk.published.evaluating import evaluate_checkpoint as measure
+    from multisk.published.evaluating import summary
+
+    known, chosen = get_args(Benchmark), benchmark or list(get_args(Benchmark))
+    for option, value, choices in (
+        *(("--benchmark", name, known) for name in chosen), ("--setting", setting, SETTINGS),
+    ):  # fmt: skip
+        if value not in choices:
+            raise InputError(f"{option}: {value!r} is not one of {', '.join(choices)}")
+    path = measure(load_params(), Layout(), checkpoint, chosen, setting)  # type: ignore[arg-type]
+    typer.echo(f"{summary(path)}\n{path}")
