@@ -124,7 +124,7 @@ def information(labels: Sequence[Any] | pd.Series, assigned: np.ndarray) -> Info
     mutual = entropy_V + entropy_K - _entropy(table_VK.ravel())
     expected = expected_mutual_information(table_VK, count)
     mean = (entropy_V + entropy_K) / 2
-    if mean == 0:  # one label, one cluster: nothing to share
+    if table_VK.shape in ((1, 1), (count, count)):  # all the same, or all apart: no other order is possible
         return Information(1.0, 1.0, 1.0)
     return Information(mutual / mean, expected / mean, (mutual - expected) / (mean - expected))
 
