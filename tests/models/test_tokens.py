@@ -94,6 +94,23 @@ def test_pooling_over_time_covers_the_real_steps(N: int, count: int, kind: Audio
 
 
 @pytest.mark.parametrize("kind", ["clip", "max_pool", "avg_pool"])
+def test_longer_video_comes_down_to_the_learned_positions(kind: AudioPooling) -> None:
+    tokenizer = make(positions={"t": 3, "v": 2, "a": 4}, video_pooling=kind)
+    data = batch()
+    data["video_mask"] = torch.arange(4) < torch.tensor([[4], [2], [1], [0]])
+    tokens = tokenizer(data)["v"]
+    assert tokenizer.add_positions({"v": tokens})["v"].values.shape == (4, 2, 8)
+    assert tokens.mask.tolist() == [[True, True], [True, True], [True, False], [True, False]]
+    assert tokens.nonempty.tolist() == [True, True, True, False]
+    x = data["video"][0]
+    pooled = {"clip": x[:2], "max_pool": x.view(2, 2, 6).amax(1), "avg_pool": x.view(2, 2, 6).mean(1)}[kind]
+    expected = tokenizer.norm["v"](tokenizer.projection["v"](pooled))
+    torch.testing.assert_close(tokens.values[0], expected)
+    short = tokenizer.norm["v"](tokenizer.projection["v"](data["video"][1, :2]))
+    torch.testing.assert_close(tokens.values[1], short)
+
+
+@pytest.mark.parametrize("kind", ["clip", "max_pool", "avg_pool"])
 def test_longer_audio_comes_down_to_the_learned_positions(kind: AudioPooling) -> None:
     tokenizer = make(positions={"t": 3, "v": 4, "a": 2}, audio_pooling=kind)
     tokens = tokenizer.add_positions(tokenizer(batch()))["a"]

@@ -30,9 +30,9 @@ def run_together(commands: list[list[str]], environments: list[dict[str, str]]) 
             process.kill()
 
 
-def alone(tiny: ModuleType) -> dict[str, Any]:
+def alone(tiny: ModuleType, method: str) -> dict[str, Any]:
     """Loss, terms and gradients of the last of a few batches, computed by this process."""
-    module = tiny.objective()
+    module = tiny.objective(other=method == "other")
     freeze_batch_norm(module.train())
     data = tiny.Clips()
     for step in range(STEPS):
@@ -48,16 +48,21 @@ def without_key_biases(path: Path) -> dict[str, torch.Tensor]:
     return {name: x for name, x in load_file(path).items() if not name.endswith("qkv.bias")}
 
 
+@pytest.mark.parametrize("method", ["sspc", "other"])
 @pytest.mark.parametrize("processes", [3])
 def test_processes_have_the_loss_and_gradients_of_one(
-    tiny: ModuleType, tiny_program: Path, tmp_path: Path, processes: int
+    tiny: ModuleType, tiny_program: Path, tmp_path: Path, processes: int, method: str
 ) -> None:
     program, result = str(tiny_program.with_name("two_processes.py")), tmp_path / "result.pt"
-    ranks = [[str(rank), str(processes), str(tmp_path / "store"), str(result)] for rank in range(processes)]
+    ranks = [
+        [str(rank), str(processes), str(tmp_path / "store"), str(result), method] for rank in range(processes)
+    ]
     run_together([[sys.executable, program, *rank] for rank in ranks], [{}] * processes)
-    together, expected = torch.load(result, weights_only=True), alone(tiny)
-    assert any(name.startswith("sspc/") for name in expected["terms"])
-    assert any("anchors" in name for name in expected["gradients"])
+    together, expected = torch.load(result, weights_only=True), alone(tiny, method)
+    parts = {name.partition("/")[0] for name in expected["terms"]}
+    assert parts == {"contrastive"} | ({"sspc"} if method == "sspc" else {"clustering", "reconstruction"})
+    learned = "anchors" if method == "sspc" else "decoders"
+    assert any(learned in name for name in expected["gradients"])
     torch.testing.assert_close(together["loss"], expected["loss"])
     torch.testing.assert_close(together["terms"], expected["terms"], rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(together["gradients"], expected["gradients"], rtol=1e-4, atol=1e-5)

@@ -6,6 +6,9 @@ import torch
 
 from multisk import params
 from multisk.errors import InputError
+from multisk.losses import Places
+from multisk.models import AVLnetModel
+from multisk.models.davenet import ResDavenet
 from multisk.models.embeddings import Embeddings
 from multisk.training import Objective
 
@@ -55,6 +58,47 @@ def test_state_holds_model_queues_and_count(tiny: ModuleType) -> None:
     names = set(tiny.objective().state_dict())
     assert {"sspc.filled", "model.anchors.input.t"} <= names
     assert sum(name.endswith(".features") for name in names) == 6
+
+
+def test_a_methods_other_losses_are_added_up(tiny: ModuleType) -> None:
+    objective = tiny.objective(other=True).train()
+    assert objective.sspc is None
+    for first in (0, 8):
+        objective(batch(tiny, first))
+    loss, terms = objective(batch(tiny, 16))
+    clips = batch(tiny, 16)
+    torch.manual_seed(0)
+    contrastive = objective.contrastive(objective.model(clips), Places(clips["video_index"], clips["start"]))[
+        0
+    ]
+    alone = objective.contrastive(objective.model(clips))[0]
+    assert not torch.isclose(contrastive, alone)
+    others = [
+        torch.stack([terms[f"{name}/{m}"] for m in "tva"]).mean() for name in ("clustering", "reconstruction")
+    ]
+    torch.testing.assert_close(loss.detach(), contrastive.detach() + sum(others))
+
+
+def test_what_other_losses_keep_is_part_of_the_state(tiny: ModuleType) -> None:
+    objective = tiny.objective(other=True).train()
+    for first in (0, 8):
+        objective(batch(tiny, first))
+    other = tiny.objective(seed=1, other=True).train()
+    other.load_state_dict(objective.state_dict())
+    for first in (16, 24, 32):
+        (loss, terms), (same, same_terms) = (each(batch(tiny, first)) for each in (objective, other))
+        assert torch.equal(loss, same)
+        assert terms == same_terms
+    assert {"clustering.centroids", "clustering.queue.features", "clustering.filled"} <= set(
+        other.state_dict()
+    )
+
+
+def test_reconstruction_needs_input_features(tiny: ModuleType) -> None:
+    davenet = ResDavenet((1, 1), (4, 4, 8), 3)
+    contrastive = params.Method.model_validate(tiny.METHOD).contrastive
+    with pytest.raises(InputError, match="reconstruction needs a model with input features"):
+        Objective(AVLnetModel(6, 10, 8, davenet), contrastive, reconstruction=params.Reconstruction(weight=1))
 
 
 @pytest.mark.parametrize("broken", ["embedding", "anchor"])

@@ -45,6 +45,13 @@ METHOD = {
         "sinkhorn": {"fraction": 0.5, "epsilon": 0.07, "iterations": 5, "slots": "constant"},
     },
 }
+# Everything that a method can have beside SSPC: losses that look at videos, at a queue, at input features.
+OTHER = {
+    "model": "per_modality",
+    "contrastive": {**METHOD["contrastive"], "loss": "mil_nce", "bag_seconds": 8.0},  # type: ignore[dict-item]
+    "clustering": {"weight": 1.0, "centroids": 4, "queue": 16, "iterations": 2, "temperature": 0.1},
+    "reconstruction": {"weight": 1.0},
+}
 SETTINGS = {
     "epochs": 4,
     "batch_size": 8,
@@ -83,6 +90,8 @@ class Clips(Dataset[dict[str, torch.Tensor]]):
             "video_mask": torch.from_numpy(masks["video"]),
             "audio": torch.from_numpy(random.randn(40, 16)).float(),
             "audio_mask": torch.ones(16, dtype=torch.bool),
+            "video_index": torch.tensor(index // 4),
+            "start": torch.tensor(5.0 * (index % 4)),
         }
 
 
@@ -134,17 +143,18 @@ def settings(**changes: Any) -> params.Training:
     return params.Training(**{**SETTINGS, **changes})
 
 
-def objective(seed: int = 0, sspc: bool = True, **sizes: Any) -> Objective:
+def objective(seed: int = 0, sspc: bool = True, other: bool = False, **sizes: Any) -> Objective:
     torch.manual_seed(seed)
-    method = params.Method.model_validate({**METHOD, "sspc": METHOD["sspc"] if sspc else None})
+    entry = OTHER if other else {**METHOD, "sspc": METHOD["sspc"] if sspc else None}
+    method = params.Method.model_validate(entry)
     model = build_model(
         method.model,
         params.Model.model_validate({**MODEL, **sizes}),
         text_dimension=TEXT,
         video_dimension=VIDEO,
-        anchors=4 if sspc else None,
+        anchors=method.sspc.anchors if method.sspc else None,
     )
-    return Objective(model, method.contrastive, method.sspc)
+    return Objective.of_method(method, model)
 
 
 def run(directory: Path, log: Log | None = None, seed: int = 3, **changes: Any) -> Result:

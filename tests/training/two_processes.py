@@ -1,6 +1,6 @@
 """One of several processes that compute the gradients of a batch together.
 
-python two_processes.py RANK PROCESSES STORE RESULT
+python two_processes.py RANK PROCESSES STORE RESULT METHOD
 """
 
 import sys
@@ -19,7 +19,7 @@ def main() -> None:
     rank, processes, store, result = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=processes)
-    module = objective()
+    module = objective(other=sys.argv[5] == "other")
     freeze_batch_norm(module.train())
     parallel = DistributedDataParallel(module, find_unused_parameters=True, broadcast_buffers=False)
     data, part = Clips(), BATCH // processes
