@@ -10,8 +10,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from multisk.resumable import file_digest
+
 PACKAGES = ("torch", "torchvision", "torchaudio", "timm", "mlflow", "dvc", "numpy", "av", "librosa", "gensim")
 PRODUCTS = ("dvc.lock", "reports")  # the pipeline itself writes these, so they do not make a tree dirty
+LARGE = 1_000_000
 
 
 def provenance() -> dict[str, Any]:
@@ -20,6 +23,8 @@ def provenance() -> dict[str, Any]:
         "git_commit": _git("rev-parse", "HEAD") or None,
         "git_dirty": bool(source_changes()) if _git("rev-parse", "HEAD") else None,
         "device": device_name(),
+        "threads": _threads(),
+        "requirements_digest": _digest_of(Path("requirements.txt")),
         "versions": {"python": platform.python_version(), **_package_versions()},
         "command": shlex.join(["python", _relative(sys.argv[0]), *sys.argv[1:]]),
         "dvc_stage": os.environ.get("DVC_STAGE"),
@@ -34,8 +39,15 @@ def source_changes() -> str:
 
 
 def source_difference() -> str:
-    """Return the uncommitted change of the sources as a patch."""
-    return _git("diff", "HEAD", "--", ".", *(f":(exclude){product}" for product in PRODUCTS))
+    """Return the uncommitted change of the sources, new files included, as a patch for `git apply`.
+
+    A new file of more than LARGE bytes is data rather than source, and is left out.
+    """
+    excluded = [f":(exclude){product}" for product in PRODUCTS]
+    changed = _output("diff", "--binary", "HEAD", "--", ".", *excluded)
+    new = _output("ls-files", "-z", "--others", "--exclude-standard", "--", ".", *excluded).split("\0")
+    small = [name for name in new if name and Path(name).stat().st_size <= LARGE]
+    return changed + "".join(_output("diff", "--binary", "--no-index", "/dev/null", name) for name in small)
 
 
 def device_name() -> str:
@@ -65,12 +77,28 @@ def _package_versions() -> dict[str, str]:
     return installed
 
 
+def _threads() -> int:
+    import torch
+
+    return torch.get_num_threads()
+
+
+def _digest_of(path: Path) -> str | None:
+    return file_digest(path) if path.exists() else None
+
+
 def _git(*arguments: str) -> str:
+    return _output(*arguments).strip()
+
+
+def _output(*arguments: str) -> str:
+    """Return what a git command says; nothing, outside of git."""
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    differs = "--no-index" in arguments and done.returncode == 1
+    return done.stdout if done.returncode == 0 or differs else ""
 
 
 def _relative(path: str) -> str:

@@ -1,5 +1,9 @@
 """Commands on runs: mirror them, register their models, look at them, do them again."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -40,6 +44,40 @@ def _register(params: Params) -> None:
         raise InputError(f"{uri}: models not registered ({one_line(error)[:200]}); try again later") from None
     for line in lines:
         typer.echo(line)
+
+
+def reproduce(
+    run: Annotated[str, typer.Argument(help="run folder, run_key or MLflow run id")],
+    do: Annotated[bool, typer.Option("--run", help="do it again and compare the numbers")] = False,
+    tolerance: Annotated[float, typer.Option(min=0, help="difference that counts as equal")] = 0.0,
+    keep: Annotated[Path | None, typer.Option(help="new folder to work in, which stays")] = None,
+) -> None:
+    """Say what a run was and how to repeat it; with --run, repeat it: exit code 1 if a number differs."""
+    from multisk.reproduce import compare, find_run, run_again
+
+    recorded = find_run(run, home(), load_params().tracking)
+    for line in (*recorded.describe(), "", *recorded.commands(str(home()))):
+        typer.echo(line)
+    if not do:
+        return
+    with _workplace(keep) as work:
+        comparison = compare(recorded.folder, run_again(recorded, home(), work), tolerance)
+    for line in ("", *comparison.describe()):
+        typer.echo(line)
+    if not comparison.same:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _workplace(keep: Path | None) -> Iterator[Path]:
+    if keep is None:
+        with TemporaryDirectory(prefix="multisk-again-") as folder:
+            yield Path(folder)
+        return
+    if keep.exists():
+        raise InputError(f"--keep: {keep}: is there already; name a new folder")
+    keep.mkdir(parents=True)
+    yield keep.resolve()
 
 
 def ui(
