@@ -33,6 +33,7 @@ app.command()(report.readme)
 app.command()(tracking.sync)
 app.command()(tracking.register)
 app.command()(tracking.reproduce)
+app.command()(tracking.reproduce)
 app.command()(tracking.ui)
 
 
