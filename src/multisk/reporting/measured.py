@@ -73,13 +73,20 @@ class Measured:
 
     def missing(self, declared: Declared) -> str:
         """Return why a comparison cannot be made, or nothing."""
-        rows = self.ranks if isinstance(declared, RetrievalComparison) else self.anchors
+        retrieval = isinstance(declared, RetrievalComparison)
         for method in dict.fromkeys(term.method for term in declared.terms):
             if method not in self.methods:
                 return f"{method} is not among the methods of params.yaml"
-            if not (rows["method"] == method).any():
-                what = "results" if isinstance(declared, RetrievalComparison) else "known content of clips"
-                return f"no {what} of {method}"
+            rows = self.ranks if retrieval else self.anchors
+            rows = rows[rows["method"] == method]
+            if rows.empty:
+                return (
+                    f"no results of {method}" if retrieval else f"no known content of the clips of {method}"
+                )
+            if retrieval and rows.groupby("benchmark")["video_id"].nunique().min() < 2:
+                return f"{method} was tested on one video; an interval needs two"
+            if not retrieval and rows["group"].max() < 1:
+                return f"the anchors of {method} were compared on one video; an interval needs two"
         return ""
 
     def estimate(self, declared: Declared) -> tuple[Estimate, int]:
