@@ -33,7 +33,6 @@ app.command()(report.readme)
 app.command()(tracking.sync)
 app.command()(tracking.register)
 app.command()(tracking.reproduce)
-app.command()(tracking.reproduce)
 app.command()(tracking.ui)
 
 
