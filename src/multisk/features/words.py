@@ -16,7 +16,9 @@ from safetensors.numpy import save
 
 from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
+from multisk.features.clip import ClipWords
 from multisk.params import Words
+from multisk.resumable import file_digest
 
 TOKEN = re.compile(r"[\w']+")
 LONGEST_SENTENCE = 1000  # gensim cuts off what goes beyond 10,000 words without a word
@@ -65,6 +67,10 @@ class WordVectors:
         """Split a text into the words that the vocabulary has, in their own spelling and case."""
         return [word for word in TOKEN.findall(text) if word in self._rows]
 
+    def unknown(self, text: str) -> list[str]:
+        """Return the words of a text that have no vector."""
+        return [word for word in TOKEN.findall(text) if word not in self._rows]
+
     def encode(self, text: str, max_words: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the vectors f32 [max_words, D] of a text's first known words, and which rows are words.
 
@@ -74,6 +80,17 @@ class WordVectors:
         vectors = np.zeros((max_words, self.dimension), np.float32)
         vectors[: len(rows)] = self._vectors[rows]
         return vectors, np.arange(max_words) < len(rows)
+
+
+def open_words(folder: Path | str) -> WordVectors | ClipWords:
+    """Open what the words stage wrote; raise InputError if it is missing or damaged."""
+    return ClipWords.open(folder) if (Path(folder) / "config.json").is_file() else WordVectors.open(folder)
+
+
+def words_digest(folder: Path | str) -> str:
+    """Return the sha256 of the numbers that texts become; raise InputError if there are none."""
+    weights = Path(folder) / "model.safetensors"
+    return file_digest(weights if weights.is_file() else Path(folder) / "vectors.safetensors")
 
 
 def train_words(corpora: Iterable[Corpus], settings: Words, out: Path | str) -> None:

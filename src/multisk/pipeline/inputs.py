@@ -6,8 +6,9 @@ from typing import Any, Self
 
 from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
+from multisk.features.clip import ClipWords
 from multisk.features.store import FeatureStore
-from multisk.features.words import WordVectors
+from multisk.features.words import WordVectors, open_words, words_digest
 from multisk.layout import Layout
 from multisk.params import Params, Training
 from multisk.published.stores import open_features
@@ -25,7 +26,7 @@ class Inputs:
 
     corpus: Corpus
     store: FeatureStore
-    words: WordVectors
+    words: WordVectors | ClipWords
     digest: str
 
     @classmethod
@@ -37,9 +38,9 @@ class Inputs:
         identity = {
             "corpus": manifest.digest,
             "features": file_digest(layout.features(corpus) / "index.parquet"),
-            "words": file_digest(layout.words / "vectors.safetensors"),
+            "words": words_digest(layout.words),
         }
-        return cls(manifest, store, WordVectors.open(layout.words), digest(identity))
+        return cls(manifest, store, open_words(layout.words), digest(identity))
 
     @property
     def dimensions(self) -> dict[str, int]:

@@ -24,7 +24,7 @@ from multisk.errors import InputError
 from multisk.evaluation.embed import EmbeddedSet, embed
 from multisk.features.extraction import extract
 from multisk.features.extractors import Extractors
-from multisk.features.words import WordVectors
+from multisk.features.words import open_words, words_digest
 from multisk.params import BenchmarkClips, Params
 from multisk.resumable import digest, file_digest, read_json, resumable, write_json
 from multisk.sampling import CaptionedClips
@@ -133,7 +133,7 @@ def index_videos(
     Raises InputError, before any work, for a model that does not fit the extractors or the words.
     """
     seconds = seconds or params.clips.pretrain.seconds
-    trained, vectors = TrainedModel.open(model), WordVectors.open(words)
+    trained, vectors = TrainedModel.open(model), open_words(words)
     networks = Extractors.open(extractors, params.features).networks
     trained.check(vectors.dimension, sum(network.dimension for network in networks.values()))
     corpus = register_videos(videos, out / "corpus")
@@ -145,7 +145,7 @@ def index_videos(
         model_sha256=trained.digest,
         extractors=extractors.resolve(),
         words=words.resolve(),
-        words_sha256=file_digest(words / "vectors.safetensors"),
+        words_sha256=words_digest(words),
         features=params.features,
         clips=token_budget(params),
         batch_size=params.evaluate.batch_size,

@@ -17,12 +17,12 @@ from multisk.corpora.manifest import write_corpus
 from multisk.errors import InputError
 from multisk.evaluation.embed import embed
 from multisk.evaluation.retrieval import similarity
+from multisk.features.clip import ClipWords
 from multisk.features.extraction import extract
 from multisk.features.logmel import BANDS, FRAMES_PER_SECOND, SAMPLE_RATE, LogMel
 from multisk.features.store import FeatureStore
-from multisk.features.words import TOKEN, WordVectors
+from multisk.features.words import WordVectors, open_words, words_digest
 from multisk.models.embeddings import Embeddings
-from multisk.resumable import file_digest
 from multisk.sampling import CaptionedClips
 from multisk.sampling.tokens import audio_tokens
 from multisk.search.index import Index
@@ -38,7 +38,7 @@ class Searcher:
     seconds, score (cosine similarity).
     """
 
-    def __init__(self, index: Index, trained: TrainedModel, words: WordVectors) -> None:
+    def __init__(self, index: Index, trained: TrainedModel, words: WordVectors | ClipWords) -> None:
         trained.check(words.dimension, trained.widths["video"])
         self.index, self.trained, self.words = index, trained, words
 
@@ -47,16 +47,16 @@ class Searcher:
         """Open an index and what it was made with; raise InputError when that has changed since."""
         index = Index.open(folder)
         made = index.made
-        trained, words = TrainedModel.open(made.model), WordVectors.open(made.words)
+        trained, words = TrainedModel.open(made.model), open_words(made.words)
         changed = [made.model] * (trained.digest != made.model_sha256)
-        changed += [made.words] * (file_digest(made.words / "vectors.safetensors") != made.words_sha256)
+        changed += [made.words] * (words_digest(made.words) != made.words_sha256)
         if changed:
             raise InputError(f"{changed[0]}: changed since {folder} was made; run multisk index again")
         return cls(index, trained, words)
 
     def text(self, query: str, top: int = 10) -> pd.DataFrame:
         """Search by a sentence; raise InputError when none of its words has a vector."""
-        unknown = [word for word in TOKEN.findall(query) if word not in self.words]
+        unknown = self.words.unknown(query)
         if not self.words.tokens(query):
             raise InputError(
                 f"query: {query!r}: none of its words has a vector in {self.index.made.words}; "
