@@ -1,8 +1,10 @@
 import subprocess
 
 import pytest
+import torch
 
 from multisk.provenance import provenance, source_difference
+from multisk.resumable import file_digest
 
 
 @pytest.fixture
@@ -37,6 +39,34 @@ def test_a_changed_source_is_dirty_and_its_change_is_kept(checkout):
     (checkout / "code.py").write_text("two\n")
     assert provenance()["git_dirty"] is True
     assert "+two" in source_difference()
+
+
+def test_the_patch_makes_the_same_tree_of_the_commit(checkout, tmp_path_factory):
+    """With what makes patches hard: new files, binary ones, blank lines at the end, odd names."""
+    (checkout / "code.py").write_text("two\n\n \n")
+    (checkout / "new").mkdir()
+    (checkout / "new" / "a name.py").write_text("no newline at its end")
+    (checkout / "new" / "bytes.bin").write_bytes(bytes(range(256)))
+    (checkout / "large.bin").write_bytes(bytes(2_000_000))
+    (checkout / ".gitignore").write_text("ignored\n")
+    (checkout / "ignored").write_text("ignored")
+    (checkout / "dvc.lock").write_text("two\n")
+    clone = tmp_path_factory.mktemp("clone")
+    subprocess.run(["git", "clone", "-q", str(checkout), str(clone)], check=True)
+    subprocess.run(["git", "apply"], cwd=clone, input=source_difference(), text=True, check=True)
+    for name in ("code.py", "new/a name.py", "new/bytes.bin", ".gitignore"):
+        assert (clone / name).read_bytes() == (checkout / name).read_bytes(), name
+    assert not (clone / "large.bin").exists()
+    assert not (clone / "ignored").exists()
+    assert (clone / "dvc.lock").read_text() == "one\n"
+
+
+def test_requirements_and_threads_are_recorded(checkout):
+    assert provenance()["requirements_digest"] is None
+    (checkout / "requirements.txt").write_text("torch==2.11.0\n")
+    found = provenance()
+    assert found["requirements_digest"] == file_digest(checkout / "requirements.txt")
+    assert found["threads"] == torch.get_num_threads()
 
 
 def test_outside_of_git_nothing_is_claimed(tmp_path, monkeypatch):
