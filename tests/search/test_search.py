@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from multisk.errors import InputError
 from multisk.evaluation.embed import EmbeddedSet
+from multisk.resumable import write_json
 from multisk.search.index import Index
 from multisk.search.search import Searcher, search
 from multisk.search.trained import TrainedModel
@@ -176,3 +177,31 @@ def test_imported_checkpoints_are_models_too(tmp_path):
     trained = TrainedModel.open(import_checkpoint(tmp_path / "eao.pth", tmp_path))
     assert trained.widths == {"text": 5, "video": 6}
     assert not trained.model.training
+
+
+@pytest.mark.parametrize("name", ["eao-positions", "eao-text-video", "eao-half-width", "avlnet", "howto100m"])
+def test_runs_of_every_kind_of_model_are_opened(tmp_path, repository, settings, monkeypatch, name):
+    from multisk.models import build_model
+    from multisk.params import Method
+    from multisk.recipes import entries, load_recipes, resolve
+
+    monkeypatch.chdir(repository)
+    entry = resolve(load_recipes()[name], entries(repository / "profiles" / "smoke.yaml"))
+    method = Method.model_validate(entry)
+    model = build_model(
+        method.model,
+        settings.model,
+        text_dimension=6,
+        video_dimension=10,
+        anchors=None,
+        architecture=method.architecture,
+        positions={"t": 5, "v": 4, "a": 3},
+    )
+    save_file(model.state_dict(), tmp_path / "model.safetensors")
+    sizes = settings.model.model_dump(mode="json")
+    write_json(tmp_path / "run.json", {"method": name, "params": {"model": sizes, f"methods.{name}": entry}})
+    trained = TrainedModel.open(tmp_path)
+    assert trained.widths == {"text": 6, "video": 10}
+    assert {key: x.shape for key, x in trained.model.state_dict().items()} == {
+        key: x.shape for key, x in model.state_dict().items()
+    }
