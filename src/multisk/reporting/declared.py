@@ -62,6 +62,9 @@ class AnchorComparison(Comparison):
     terms: Annotated[tuple[AnchorTerm, ...], Field(min_length=1)]
 
 
+# The checker names which test it took a comparison for; the file has no such level.
+TESTS = ("bootstrap", "jackknife")
+
 Declared = Annotated[RetrievalComparison | AnchorComparison, Field(discriminator="test")]
 
 
@@ -115,6 +118,6 @@ def read_checked(path: Path, schema: type[Checked]) -> Checked:
     except ValidationError as error:
         problems = error.errors()
         first = problems[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the whole file"
+        key = ".".join(str(part) for part in first["loc"] if part not in TESTS) or "the whole file"
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise InputError(f"{path}: {key}: {first['msg']}, found {first['input']!r:.80}{more}") from None

@@ -76,7 +76,7 @@ class Measured:
         retrieval = isinstance(declared, RetrievalComparison)
         for method in dict.fromkeys(term.method for term in declared.terms):
             if method not in self.methods:
-                return f"{method} is not among the methods of params.yaml"
+                return f"{method} is not among the methods of params.yaml (multisk add {method})"
             rows = self.ranks if retrieval else self.anchors
             rows = rows[rows["method"] == method]
             if rows.empty:
