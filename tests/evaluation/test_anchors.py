@@ -2,13 +2,22 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.metrics import adjusted_mutual_info_score, normalized_mutual_info_score
 
 from multisk.errors import InputError
-from multisk.evaluation.anchors import assign, cluster, compare_with_labels, label_clips
+from multisk.evaluation.anchors import (
+    ALL_CLIPS,
+    assign,
+    cluster,
+    compare_with_labels,
+    information,
+    label_clips,
+)
 from multisk.evaluation.embed import EmbeddedSet
 from multisk.models.anchors import Anchors
 
 THINGS = ("carrot", "onion", "bread")
+VIDEOS = [f"video-{index // 2}" for index in range(60)]
 
 
 def sorted_set(clips: int = 60) -> tuple[EmbeddedSet, pd.DataFrame, Anchors]:
@@ -34,7 +43,7 @@ def sorted_set(clips: int = 60) -> tuple[EmbeddedSet, pd.DataFrame, Anchors]:
 
 def test_anchors_that_know_things_say_so() -> None:
     embedded, labels, anchors = sorted_set()
-    nmi, counts = compare_with_labels(embedded, labels, anchors, clusters=3)
+    nmi, counts, _ = compare_with_labels(embedded, labels, anchors, clusters=3, videos=VIDEOS)
     table = nmi.set_index(["modality", "space", "label", "kind"])["nmi"]
     assert set(nmi["modality"]) == {"t", "v"}
     assert set(nmi["space"]) == {"input", "joint"}
@@ -50,22 +59,71 @@ def test_anchors_that_know_things_say_so() -> None:
     assert dict(zip(said["anchor"], said["value"], strict=True)) == {0: "bread", 1: "carrot", 2: "onion"}
 
 
+@pytest.mark.parametrize("clusters", [1, 2, 5, 40])
+def test_information_is_that_of_scikit_learn(clusters: int) -> None:
+    rng = np.random.default_rng(clusters)
+    labels = rng.choice(THINGS, 120)
+    assigned = (rng.integers(clusters, size=120) + (labels == "onion")) % clusters
+    found = information(labels, assigned)
+    assert found.nmi == pytest.approx(normalized_mutual_info_score(labels, assigned))
+    assert found.ami == pytest.approx(adjusted_mutual_info_score(labels, assigned))
+    shuffled = [normalized_mutual_info_score(labels, rng.permutation(assigned)) for _ in range(300)]
+    error = np.std(shuffled) / np.sqrt(300)
+    assert found.expected_nmi == pytest.approx(np.mean(shuffled), abs=5 * error + 1e-9)
+
+
+def test_clusters_of_one_kind_of_clips_share_everything() -> None:
+    assert information(["onion"] * 3, np.zeros(3, int)) == (1.0, 1.0, 1.0)
+
+
+def test_random_order_shares_nothing_beyond_chance() -> None:
+    embedded, labels, anchors = sorted_set()
+    nmi = compare_with_labels(embedded, labels, anchors, clusters=3, videos=VIDEOS).nmi
+    assert (nmi.query("kind == 'shuffled'")["ami"] == 0).all()
+    assert (nmi.query("kind == 'shuffled'")["nmi"] > 0).all()
+
+
+def test_the_jackknife_leaves_out_whole_videos() -> None:
+    embedded, labels, anchors = sorted_set()
+    nmi, _, jackknife = compare_with_labels(embedded, labels, anchors, clusters=3, videos=VIDEOS)
+    everything = jackknife.query("group == @ALL_CLIPS").drop(columns="group").reset_index(drop=True)
+    pd.testing.assert_frame_equal(everything, nmi)
+    assert set(jackknife["group"]) == {ALL_CLIPS, *range(20)}
+    # Thirty videos in twenty groups: group 3 is videos 3 and 23, in the order of their names.
+    gone = {sorted(set(VIDEOS))[index] for index in (3, 23)}
+    kept = np.array([video not in gone for video in VIDEOS])
+    expected = information(labels["action"][kept], assign(anchors, "joint", "v", embedded.joint["v"][kept]))
+    row = jackknife.query(
+        "group == 3 and modality == 'v' and space == 'joint' and label == 'action' and kind == 'anchors'"
+    ).iloc[0]
+    assert (row["nmi"], row["ami"]) == pytest.approx((expected.nmi, expected.ami))
+
+
+def test_few_videos_make_few_groups() -> None:
+    embedded, labels, anchors = sorted_set()
+    videos = ["a"] * 30 + ["b"] * 30
+    jackknife = compare_with_labels(embedded, labels, anchors, clusters=3, videos=videos).jackknife
+    assert set(jackknife["group"]) == {ALL_CLIPS, 0, 1}
+
+
 def test_clips_without_the_modality_are_left_out() -> None:
     embedded, labels, anchors = sorted_set()
-    counts = compare_with_labels(embedded, labels, anchors, clusters=3).counts
+    counts = compare_with_labels(embedded, labels, anchors, clusters=3, videos=VIDEOS).counts
     assert counts.query("modality == 't' and space == 'joint' and label == 'place'")["count"].sum() == 50
 
 
 def test_labels_are_matched_by_clip() -> None:
     embedded, labels, anchors = sorted_set()
-    ordered = compare_with_labels(embedded, labels, anchors, clusters=3)
-    mixed = compare_with_labels(embedded, labels.sample(frac=1, random_state=0), anchors, clusters=3)
+    ordered = compare_with_labels(embedded, labels, anchors, clusters=3, videos=VIDEOS)
+    mixed = compare_with_labels(
+        embedded, labels.sample(frac=1, random_state=0), anchors, clusters=3, videos=VIDEOS
+    )
     pd.testing.assert_frame_equal(ordered.nmi, mixed.nmi)
 
 
 def test_methods_without_anchors_have_clusters_alone() -> None:
     embedded, labels, _ = sorted_set()
-    nmi, counts = compare_with_labels(embedded, labels, None, clusters=3)
+    nmi, counts, _ = compare_with_labels(embedded, labels, None, clusters=3, videos=VIDEOS)
     assert set(nmi["kind"]) == {"k-means"}
     assert list(counts.columns) == ["modality", "space", "label", "anchor", "value", "count"]
     assert counts.empty
