@@ -9,6 +9,7 @@ from safetensors.numpy import load_file, save_file
 from multisk.errors import InputError
 from multisk.features.words import WordVectors
 from multisk.params import load_params
+from multisk.resumable import read_json, write_json
 from multisk.search.index import Index, index_videos
 from multisk.search.page import write_search_page
 from multisk.search.search import Searcher, search
@@ -129,6 +130,19 @@ def test_models_that_do_not_fit_are_refused_before_any_work(trained, own, tmp_pa
     with pytest.raises(InputError, match=r"takes word vectors 64 wide, these have 7"):
         make(trained, tmp_path, words=tmp_path / "words")
     assert not (tmp_path / "index").exists()
+
+
+def test_extractors_of_other_statistics_are_refused_before_any_work(trained, own, tmp_path):
+    """Their settings and widths are the same: only the record of the features tells."""
+    extractors = shutil.copytree(trained / "data/extractors", tmp_path / "extractors")
+    written = read_json(extractors / "extractors.json")
+    write_json(extractors / "extractors.json", {**written, "calibrated_on": {"other": "videos"}})
+    shutil.copytree(own / "videos", tmp_path / "videos")
+    with pytest.raises(InputError, match=r"trained with other extractors than .*mini-howto/run\.json says"):
+        make(trained, tmp_path, extractors=extractors)
+    assert not (tmp_path / "index").exists()
+    alone = shutil.copytree(trained / "runs/pretrain/sspc/seed-0", tmp_path / "model")
+    TrainedModel.open(alone).check_extractors(extractors)  # nothing is known of a model that travelled
 
 
 def test_all_trained_models_can_be_opened(trained):

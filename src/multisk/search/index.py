@@ -136,6 +136,7 @@ def index_videos(
     trained, vectors = TrainedModel.open(model), open_words(words)
     networks = Extractors.open(extractors, params.features).networks
     trained.check(vectors.dimension, sum(network.dimension for network in networks.values()))
+    trained.check_extractors(extractors)
     corpus = register_videos(videos, out / "corpus")
     store = extract(_with_sizes(corpus), params.features, extractors, out / "features")
     corpus = cut_clips(corpus, store, seconds)

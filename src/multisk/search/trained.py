@@ -71,6 +71,31 @@ class TrainedModel:
                 "that it was trained with"
             )
 
+    def check_extractors(self, folder: Path) -> None:
+        """Raise InputError for other extractors than those of the features in training, where these are known.
+
+        The record of the features, beside the model's own among the runs, says which they were.
+        """
+        record = _features_record(self.path)
+        expected = read_json(record)["params"].get("extractors") if record else None
+        found = file_digest(folder / "extractors.json")
+        if expected not in (None, found):
+            raise InputError(
+                f"{self.path}: trained with other extractors than {folder} ({record} says sha256 {expected}, "
+                f"extractors.json has {found}); use those that it was trained with"
+            )
+
+
+def _features_record(weights: Path) -> Path | None:
+    """Return the record of a training corpus' features; None for a model without runs around it."""
+    runs = next((folder for folder in weights.parents if folder.name == "runs"), None)
+    if runs is None or not (weights.parent / "run.json").exists():
+        return None
+    settings = read_json(weights.parent / "run.json")["params"]
+    corpora = [section["corpus"] for name, section in settings.items() if name.startswith("clips.")]
+    records = (runs / "features" / corpus / "run.json" for corpus in corpora)
+    return next((record for record in records if record.exists()), None)
+
 
 def _of_run(weights: Path) -> tuple[nn.Module, dict[str, int]]:
     record = weights.parent / "run.json"
