@@ -8,6 +8,7 @@ import pytest
 from multisk.params import Tracking
 from multisk.resumable import read_json
 from multisk.tracking import Mirror, Run, flatten, metric_name, read_steps
+from multisk.tracking.views import view_links
 
 
 @pytest.fixture(scope="session")
@@ -63,6 +64,17 @@ def test_a_run_names_its_dataset_and_how_to_repeat_it(tmp_path, settings):
     experiment = Mirror(settings).client.get_experiment(found.info.experiment_id)
     assert experiment.name == f"{settings.experiment}-pretrain"
     assert "Group by" in experiment.tags["mlflow.note.content"]
+
+
+def test_an_experiment_has_a_view_of_means_over_seeds(tmp_path, settings):
+    with run_in(tmp_path, settings) as run:
+        pass
+    experiment = Mirror(settings).client.get_experiment(mirrored(settings, run).info.experiment_id)
+    state = json.loads(experiment.tags["mlflow.sharedViewState.means"])
+    assert state["groupBy"]["groupByKeys"] == [{"mode": "tag", "groupByData": "method"}]
+    (line,) = view_links(settings, "http://127.0.0.1:5000")
+    address = f"http://127.0.0.1:5000/#/experiments/{experiment.experiment_id}/runs?viewStateShareKey=means"
+    assert line.startswith(f"{experiment.name}: {address}")
 
 
 def test_memory_and_processor_are_watched(tmp_path, settings, monkeypatch):

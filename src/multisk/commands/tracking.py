@@ -84,12 +84,20 @@ def ui(
     port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
-    """Open the MLflow UI on this working copy's runs."""
+    """Open the MLflow UI on this working copy's runs, and name the pages that compare methods."""
     import os
     import sys
 
     from multisk.tracking import tracking_uri
+    from multisk.tracking.views import view_links
 
-    uri = tracking_uri(load_params().tracking)
+    tracking = load_params().tracking
+    uri = tracking_uri(tracking)
+    served = uri.startswith("http")
+    for line in view_links(tracking, uri if served else f"http://{host}:{port}"):
+        typer.echo(line)
+    if served:
+        return
+    sys.stdout.flush()  # nothing that is still held back survives the next call
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
     os.execv(sys.executable, [*command, "--host", host, "--port", str(port)])

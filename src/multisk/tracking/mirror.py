@@ -22,11 +22,13 @@ from multisk.tracking.files import (
     metric_name,
     numbers,
 )
+from multisk.tracking.views import view_tags
 
 logger = logging.getLogger(__name__)
 
 BATCH = 900  # MLflow takes at most 1000 metrics in one request
 PARENT = "mlflow.parentRunId"
+KIND = "mlflow.experimentKind"  # MLflow shows a page for training, not one for chats
 COPIED = (METRICS, PATCH, "training.json")  # beside run.json, which gets the run id
 
 
@@ -186,7 +188,7 @@ class Mirror:
         if found:
             return found.experiment_id
         artifacts = None if self.tracking.uri else (home() / "tracking" / "artifacts" / name).as_uri()
-        tags = {NOTE: experiment_note(stage)}
+        tags = {NOTE: experiment_note(stage), KIND: "custom_model_development", **view_tags(stage)}
         try:
             return self.client.create_experiment(name, artifact_location=artifacts, tags=tags)
         except MlflowException:  # a run beside this one was faster
