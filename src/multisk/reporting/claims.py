@@ -175,11 +175,13 @@ def scales_frame(results: Sequence[ClaimResult]) -> pd.DataFrame:
 
 
 def _evidence(rule: Rule, results: Sequence[ComparisonResult]) -> Evidence | None:
-    if any(result.finding == "not run" for result in results):
-        return None
-    few = [bool(result.reason) for result in results]
-    p_for = [1.0 if short else float(result.p or 0.0) for short, result in zip(few, results, strict=True)]
-    p_against = [1.0 if short else 1 - p for short, p in zip(few, p_for, strict=True)]
+    """Return a claim's p-values, None where a comparison was not run; too few seeds are no evidence."""
+    pairs = []
+    for result in results:
+        if result.p is None:
+            return None
+        pairs.append((1.0, 1.0) if result.reason else (result.p, 1 - result.p))
+    p_for, p_against = zip(*pairs, strict=True)
     return Evidence(rule, p_for, p_against)
 
 
