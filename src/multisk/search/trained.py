@@ -72,7 +72,7 @@ class TrainedModel:
             )
 
     def check_extractors(self, folder: Path) -> None:
-        """Raise InputError for other extractors than those of the features in training, where these are known.
+        """Raise InputError for other extractors than those of the features in training, where known.
 
         The record of the features, beside the model's own among the runs, says which they were.
         """
