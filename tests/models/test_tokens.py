@@ -66,10 +66,19 @@ def test_positions_are_added_to_every_token() -> None:
         torch.testing.assert_close(placed.values - tokens[m].values, tokenizer.positions[m].expand(4, -1, -1))
 
 
-def test_another_number_of_tokens_than_positions_is_refused() -> None:
+def test_more_tokens_than_positions_are_refused() -> None:
     tokenizer = make(positions={"t": 2, "v": 4, "a": 4})
-    with pytest.raises(InputError, match=r"^text: 3 tokens but 2 learned positions; give exactly 2"):
+    with pytest.raises(InputError, match=r"^text: 3 tokens but 2 learned positions; give 2 tokens at most"):
         tokenizer.add_positions(tokenizer(batch()))
+
+
+def test_fewer_tokens_have_the_first_positions() -> None:
+    tokenizer, data = make(positions={"t": 7, "v": 4, "a": 4}), batch()
+    tokens = tokenizer(data)
+    placed = tokenizer.add_positions(tokens)["t"]
+    torch.testing.assert_close(
+        placed.values - tokens["t"].values, tokenizer.positions["t"][:3].expand(4, -1, -1)
+    )
 
 
 def test_without_an_audio_network_audio_is_not_read() -> None:

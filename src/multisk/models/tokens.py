@@ -37,7 +37,7 @@ class Tokenizer(nn.Module):
         davenet: the audio network; None leaves audio out (TV-only).
         projection_kind: "gated", or "minimal" for plain linear layers.
         positions: number of tokens per modality (`t`, `v`, `a`), to learn an embedding of each position;
-            a batch must then have exactly that many. None: no positions.
+            a batch must then have no more than that. None: no positions.
         audio_pooling: how longer audio comes down to `positions["a"]` tokens: not at all, the first ones,
             or adaptive pooling over time.
         video_pooling: how longer video comes down to `positions["v"]` features, likewise.
@@ -90,7 +90,8 @@ class Tokenizer(nn.Module):
     def add_positions(self, tokens: Mapping[str, Tokens]) -> dict[str, Tokens]:
         """Add each position's embedding, to padding and masking tokens as well (as released).
 
-        Raises InputError unless every modality has as many tokens as positions.
+        Tokens that are fewer than the positions have the first of them. Raises InputError for a modality
+        with more tokens than positions.
         """
         return {m: self._placed(m, x) if m in self.positions else x for m, x in tokens.items()}
 
@@ -123,12 +124,12 @@ class Tokenizer(nn.Module):
     def _placed(self, modality: str, tokens: Tokens) -> Tokens:
         position_ND = self.positions[modality]
         found, learned = tokens.mask.shape[1], position_ND.shape[0]
-        if found != learned:
+        if found > learned:
             raise InputError(
                 f"{NAMES[modality]}: {found} tokens but {learned} learned positions; "
-                f"give exactly {learned} tokens or train without positions"
+                f"give {learned} tokens at most or train without positions"
             )
-        return tokens._replace(values=tokens.values + position_ND)
+        return tokens._replace(values=tokens.values + position_ND[:found])
 
 
 def pool_time(x_BCN: Tensor, length_B: Tensor, count: int, kind: AudioPooling) -> Tensor:
