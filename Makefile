@@ -49,6 +49,9 @@ lint: setup ## check style and types
 ui: setup ## open the MLflow UI on the runs
 	multisk ui
 
+dashboard: setup ## open optuna-dashboard on the sweeps
+	multisk dashboard
+
 bench: setup ## measure Multi-SK and the training step
 	python benchmarks/multi_sinkhorn.py
 	python benchmarks/train_step.py

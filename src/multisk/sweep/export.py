@@ -130,9 +130,10 @@ def _importance(kept: Any, study: Study, settings: Optuna) -> dict[str, Any] | N
             return None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            values[objective] = importance.get_param_importances(
-                kept, evaluator=_evaluator(settings), target=_value_at(position)
+            shares = importance.get_param_importances(
+                kept, evaluator=_evaluator(settings), target=_loss_at(position)
             )
+        values[objective] = {key: float(share) for key, share in shares.items()}
     return {"evaluator": settings.importance, "values": values}
 
 
@@ -146,8 +147,9 @@ def _evaluator(settings: Optuna) -> Any:
     return importance.MeanDecreaseImpurityImportanceEvaluator(seed=settings.seed)
 
 
-def _value_at(position: int) -> Callable[[Any], float]:
-    return lambda trial: trial.values[position]
+def _loss_at(position: int) -> Callable[[Any], float]:
+    # PED-ANOVA looks at what makes the target small; the others take either sign.
+    return lambda trial: -trial.values[position]
 
 
 def _plain(values: Any) -> Any:

@@ -1,6 +1,7 @@
 """Where studies are kept: a database that several workers may share, or an SQLite file for one."""
 
 import fcntl
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from multisk.layout import home
 from multisk.params import Optuna
 
 KEY = "params.yaml: optuna.storage"
+ATTEMPTS = 10  # to open a new database, a second apart
 
 
 def storage_url(settings: Optuna) -> str:
@@ -47,22 +49,32 @@ def opened(settings: Optuna) -> Iterator[Any]:
 
 def connect(settings: Optuna) -> Any:
     """Connect to the storage, which is made where it is new; raise InputError where that fails."""
-    from optuna.exceptions import ExperimentalWarning
-    from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            return RDBStorage(
-                storage_url(settings),
-                heartbeat_interval=settings.heartbeat_seconds,
-                grace_period=settings.grace_seconds,
-                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
-            )
+        for _ in range(ATTEMPTS):
+            try:
+                return _connect(settings)
+            except (IntegrityError, ProgrammingError):  # another worker makes the tables at this moment
+                time.sleep(1)
+        return _connect(settings)
     except (SQLAlchemyError, ImportError, RuntimeError) as error:
         reason = one_line(error).split(" (Background on")[0][:300]
         raise InputError(f"{KEY}: the database cannot be opened: {reason}") from None
+
+
+def _connect(settings: Optuna) -> Any:
+    from optuna.exceptions import ExperimentalWarning
+    from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return RDBStorage(
+            storage_url(settings),
+            heartbeat_interval=settings.heartbeat_seconds,
+            grace_period=settings.grace_seconds,
+            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
+        )
 
 
 @contextmanager

@@ -19,7 +19,15 @@ from multisk.sweep.watch import Watch
 from multisk.tracking import Run
 
 INDEX, DIVERGED = "index", "diverged"  # what an Optuna trial carries: its number for good; why it failed
-CODE = ("sweep/trial.py", "sweep/watch.py", "sweep/space.py", "sweep/validation.py", "evaluation")
+CODE = (
+    "sweep/trial.py",
+    "sweep/watch.py",
+    "sweep/space.py",
+    "sweep/validation.py",
+    "evaluation/embed.py",
+    "evaluation/retrieval.py",
+    "evaluation/ranking.py",
+)
 
 
 @dataclass(frozen=True)
@@ -71,7 +79,7 @@ class Trials:
             try:
                 watch.repeat()
                 result = train_method(params, method, seed, self.pretraining, run.directory, run, watch)
-                run.finish({"validation": watch.latest, "epochs": watch.epochs, **result.summary})
+                run.finish({"validation": watch.latest, "epochs": watch.epochs, "training": result.summary})
             except TrialPruned as error:  # as good an end as any: the run has not failed
                 run.finish({"validation": watch.latest, "epochs": watch.epochs})
                 pruned = error
