@@ -37,6 +37,17 @@ def test_each_profile_is_valid_and_names_itself(profile):
         ("heads: 4", "heads: 7", "must divide dimension"),
         ("fraction: 0.5", "fraction: half", "sspc.sinkhorn.fraction: Input should be a valid number"),
         ("methods:", "methods: [", "cannot be read as YAML"),
+        (
+            "queue: 768\n      temp",
+            "queu: 768\n      temp",
+            "methods.sinkhorn.sspc.queu: unknown key, did you mean queue?",
+        ),
+        ("{count: 64}", "{cout: 64}", "methods.sinkhorn.sspc.anchors.cout: unknown key, did you mean count?"),
+        (
+            "reconstruction: {weight: 1.0}",
+            "sspc: null\n    architecture: {fused: false}",
+            "methods.mcn: architecture.fused: model per_modality has no such choice; leave it out",
+        ),
     ],
 )
 def test_a_mistake_is_named_in_one_line(tmp_path, text, old, new, message):
@@ -65,5 +76,7 @@ def test_settings_cannot_be_changed(text, tmp_path):
 
 
 def test_an_unknown_method_is_named_with_the_known_ones(text, tmp_path):
-    with pytest.raises(InputError, match=r"methods\.nothing: no such method; known: contrastive, sinkhorn, sspc, mcn, eao"):
+    with pytest.raises(
+        InputError, match=r"methods\.nothing: no such method; known: contrastive, sinkhorn, sspc, mcn, eao"
+    ):
         load(tmp_path, text).method("nothing")

@@ -7,7 +7,7 @@ it has, so that what the others are made of may be left out of its entry; left o
 
 from math import prod
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -647,7 +647,9 @@ def _one_line(path: Path, error: ValidationError) -> str:
         return f"{path}: {key}: unknown key{_suggestion(first['loc'])}; remove or rename it{more}"
     if first["type"] == "missing":
         return f"{path}: {key}: missing; add it (profiles/miniature.yaml shows a value){more}"
-    return f"{path}: {key}: {first['msg']}, found {first['input']!r}{more}"
+    said = first["msg"].removeprefix("Value error, ")
+    found = "" if isinstance(first["input"], dict) else f", found {first['input']!r}"
+    return f"{path}: {key}: {said}{found}{more}"
 
 
 def _without_kind(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
@@ -660,11 +662,20 @@ def _suggestion(location: tuple[int | str, ...]) -> str:
 
     section: Any = Params
     kinds = {"miniature": Miniature, "published": Published}
-    for part in location[:-1]:
+    parts = iter(location[:-1])
+    for part in parts:
         if location[0] == "corpora" and part in kinds:
             section = kinds[str(part)]
             continue
-        field = getattr(section, "model_fields", {}).get(part)
-        section = field.annotation if field else section
-    close = get_close_matches(str(location[-1]), getattr(section, "model_fields", {}), n=1)
+        field = section.model_fields.get(part)
+        section = _section_in(field.annotation) if field else Section
+        if field and get_origin(field.annotation) is dict:
+            next(parts, None)  # the entry's name
+    close = get_close_matches(str(location[-1]), section.model_fields, n=1)
     return f", did you mean {close[0]}?" if close else ""
+
+
+def _section_in(annotation: Any) -> type[Section]:
+    """Return the section that `Section | None` or `dict[str, Section]` speaks of; any other has no keys."""
+    candidates = (annotation, *get_args(annotation))
+    return next((x for x in candidates if isinstance(x, type) and issubclass(x, Section)), Section)
