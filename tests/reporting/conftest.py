@@ -1,4 +1,4 @@
-"""A small, complete working copy's outputs, and the page made of them."""
+"""A small, complete working copy's outputs, and the site made of them."""
 
 import json
 import shutil
@@ -14,6 +14,7 @@ import pytest
 
 from multisk.corpora.manifest import write_corpus
 from multisk.reporting import ReportSources, write_report
+from multisk.reporting import site as site_module
 
 METHODS = {"contrastive": "t2v+a", "eao": "t2va", "sspc": "t2v+a"}  # of params.yaml's, those that ran
 BENCHMARKS = {"youcook2": "mini-youcook2", "msrvtt": "mini-msrvtt"}
@@ -104,31 +105,36 @@ def sources(complete: Path, tmp_path: Path) -> ReportSources:
 
 
 @pytest.fixture(scope="session")
-def reports(complete: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The reports written from the complete folder."""
-    out = tmp_path_factory.mktemp("reports")
-    write_report(ReportSources.below(complete), out / "index.html")
-    return out
+def site(complete: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working copy with the site of the complete folder in its reports/; not to be written to."""
+    root = tmp_path_factory.mktemp("site") / "copy"
+    shutil.copytree(complete, root)
+    write_report(ReportSources.below(root), root / "reports")
+    return root
 
 
 @pytest.fixture(scope="session")
-def page(reports: Path) -> str:
-    return (reports / "index.html").read_text()
+def reports(site: Path) -> Path:
+    """The folder of the site."""
+    return site / "reports"
 
 
 @pytest.fixture(scope="session")
-def document(page: str) -> Element:
-    """The page as html.parser sees it."""
-    return parse(page)
+def pages(reports: Path) -> dict[str, Element]:
+    """The pages as html.parser sees them, by name."""
+    return {path.stem: parse(path.read_text()) for path in sorted(reports.glob("*.html"))}
 
 
 @pytest.fixture
-def written(sources: ReportSources, tmp_path: Path) -> Callable[[], Element]:
-    """Write the page of the copy that a test has damaged, and parse it."""
+def written(sources: ReportSources, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Element]]:
+    """Write the site, or named pages of it, of the copy that a test has damaged, and parse it."""
 
-    def write() -> Element:
-        write_report(sources, tmp_path / "out" / "index.html")
-        return parse((tmp_path / "out" / "index.html").read_text())
+    def write(*names: str) -> dict[str, Element]:
+        folder = sources.params.parent / "reports"
+        chosen = [page for page in site_module.PAGES if page.__name__.rpartition(".")[2] in names]
+        monkeypatch.setattr(site_module, "PAGES", tuple(chosen) or site_module.PAGES)
+        write_report(sources, folder)
+        return {path.stem: parse(path.read_text()) for path in sorted(folder.glob("*.html"))}
 
     return write
 

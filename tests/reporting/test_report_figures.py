@@ -9,10 +9,10 @@ import pytest
 from multisk.reporting import ReportSources
 from multisk.reporting.curves import POINTS, thinned, usage_figure
 from multisk.reporting.figures import nmi_figure, recall_figure
+from multisk.reporting.inputs import Inputs
 from multisk.reporting.panels import Scale
 from multisk.reporting.results import (
     NMI_COLUMNS,
-    RANK_COLUMNS,
     headline,
     read_clip_counts,
     read_evaluations,
@@ -26,7 +26,7 @@ SCALE = Scale(("contrastive", "eao", "sspc"))
 def test_recall_at_ten_is_the_metric(complete):
     sources = ReportSources.below(complete)
     sizes = read_clip_counts(sources).pivot(index="benchmark", columns="which", values="value")
-    ranks = read_evaluations(sources, "ranks", RANK_COLUMNS)
+    ranks = Inputs.read(sources).ranks
     curves = recall_figure(ranks, sizes, SCALE, str).data.query("K in (1, 10)")
     curves = curves.assign(metric="R" + curves["K"].astype(str), method=curves["method"].str.lower())
     keys = ["method", "benchmark", "setting", "seed", "metric"]
@@ -37,6 +37,7 @@ def test_recall_at_ten_is_the_metric(complete):
 
 def test_ties_count_as_in_the_metrics():
     run = {"benchmark": "msrvtt", "setting": "zero-shot", "seed": 0, "direction": "t2v+a", "method": "sspc"}
+    run |= {"file": "ranks.parquet", "run_key": "key"}
     ranks = pd.DataFrame([{**run, "clip_id": str(i), "rank": r} for i, r in enumerate((1.5, 1.0, 2.5, 12))])
     sizes = pd.DataFrame({"complete": {"msrvtt": 5.0}, "present": {"msrvtt": 4.0}})
     found = recall_figure(ranks, sizes, Scale(("sspc",)), str).data.set_index("K")["recall"].to_dict()

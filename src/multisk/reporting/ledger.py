@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -20,9 +21,12 @@ class Ledger:
 
     def find(self, stage: str, method: str, seed: int, benchmark: str = "") -> Mapping[Hashable, Any] | None:
         """Return a run's row, or None where no record of it was left."""
-        place = dict(zip(PLACE, (stage, method, benchmark, seed), strict=True))
-        found = self.runs[(self.runs[PLACE] == pd.Series(place)).all(axis=1)]
-        return None if found.empty else found.iloc[-1].to_dict()
+        return self._by_place.get((stage, method, benchmark, seed))
+
+    @cached_property
+    def _by_place(self) -> dict[tuple[str, str, str, int], Mapping[Hashable, Any]]:
+        runs = self.runs.dropna(subset="seed").to_dict("records")
+        return {(run["stage"], run["method"], run["benchmark"], int(run["seed"])): run for run in runs}
 
     def href(self, stage: str, method: str, seed: int, benchmark: str = "") -> str:
         """Return the link to a run; to the page of runs where no record of it was left."""

@@ -1,0 +1,357 @@
+"""The site as a whole: complete, true to its inputs, safe, self-contained, readable in part."""
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+import statistics
+from itertools import pairwise
+
+import pandas as pd
+import pytest
+
+from multisk.errors import InputError
+from multisk.reporting import ReportSources, write_report
+
+PAGES = ("ablations", "anchors", "claims", "cost", "index", "retrieval", "runs")
+FIGURES = {
+    "index": ["headline", "recall"],
+    "anchors": ["nmi", "anchors", "usage", "sspc"],
+    "runs": ["loss", "contrastive"],
+    "cost": ["sweep-anchors-cost", "sweep-weights-cost", "sweep-when-cost", "pace"],
+    "ablations": [
+        "sweep-anchors-curve",
+        "sweep-weights-importance",
+        "sweep-weights-weights",
+        "sweep-weights-parallel",
+        "sweep-weights-pareto",
+        "sweep-when-gain",
+    ],
+}
+LIMIT = 2 * 1024 * 1024  # bytes of a page
+
+
+def table(page, name):
+    return next(page.all("table", id=f"table-{name}"))
+
+
+def rows_of(table):
+    return [row for row in table.all("tr") if list(row.all("td"))]
+
+
+def notes(page):
+    return [note.text for note in page.all("p", **{"class": "not-run"})]
+
+
+@pytest.mark.parametrize("page", FIGURES)
+def test_every_figure_is_there_with_its_data(pages, reports, page):
+    figures = list(pages[page].all("figure"))
+    assert sorted(figure.attributes["id"] for figure in figures) == sorted(
+        f"figure-{name}" for name in FIGURES[page]
+    )
+    for figure in figures:
+        assert list(figure.all("svg"))
+        data = next(figure.all("a", **{"class": "data"})).attributes["href"]
+        assert len(pd.read_csv(reports / data))
+
+
+def test_each_page_is_in_the_navigation_of_each_and_marked_there(pages):
+    assert sorted(pages) == sorted(PAGES)
+    for name, page in pages.items():
+        navigation = next(page.all("nav"))
+        assert sorted(link.attributes["href"] for link in navigation.all("a")) == sorted(
+            f"{other}.html" for other in PAGES
+        )
+        current = [link.attributes["href"] for link in navigation.all("a", **{"aria-current": "page"})]
+        assert current == [f"{name}.html"]
+
+
+def test_all_links_lead_somewhere(pages, reports):
+    ids = {
+        name: {element.attributes["id"] for element in page.all() if "id" in element.attributes}
+        for name, page in pages.items()
+    }
+    seen = 0
+    for name, page in pages.items():
+        for link in page.all("a"):
+            file, _, anchor = link.attributes["href"].partition("#")
+            assert not file or (reports / file).exists(), link.attributes
+            if anchor:
+                assert anchor in ids[file.removesuffix(".html") or name], link.attributes
+            seen += 1
+    assert seen > 200
+
+
+def test_says_that_this_is_not_the_published_setting(pages):
+    notice = next(pages["index"].all("aside")).text
+    for part in (
+        "Profile: miniature",
+        "miniature world",
+        "random, seeded weights",
+        "not the published setting",
+    ):
+        assert part in notice
+    for page in pages.values():
+        assert "not the published setting" in next(page.all("footer")).text
+
+
+def test_result_rows_are_mean_and_deviation_of_the_files(pages, complete):
+    rows = [row for row in rows_of(table(pages["index"], "results")) if "data-method" in row.attributes]
+    assert len(rows) == 3 * 2 * 2  # methods, benchmarks, settings
+    for row in rows:
+        method, benchmark, setting = (
+            row.attributes[f"data-{key}"] for key in ("method", "benchmark", "setting")
+        )
+        content = json.loads((complete / "reports" / "metrics" / f"{method}.json").read_text())
+        direction, *cells = [cell.text for cell in row.all("td")]
+        assert direction == {"eao": "t2va"}.get(method, "t2v+a")
+        seeds = [found[direction] for found in content[benchmark][setting].values()]
+        for metric, cell in zip(("R1", "R5", "R10", "R50", "MedR", "GeoMean"), cells, strict=False):
+            values = [found[metric] for found in seeds]
+            assert cell == f"{statistics.fmean(values):.1f} ± {statistics.stdev(values):.1f}"
+        assert cells[-1] == "seed 0 , seed 1"
+    directions = {next(row.all("td")).text for row in rows_of(table(pages["index"], "directions"))}
+    assert directions == {"t2v+a", "t2va", "v2t", ""}
+
+
+def test_best_mean_is_bold_and_chance_stands_below(pages):
+    body = next(table(pages["index"], "results").all("tbody"))
+    rows = list(body.all("tr"))[1:]
+    assert [next(row.all("th")).text for row in rows] == ["Contrastive", "SSPC", "EAO", "chance"]
+    texts = [[cell.text for cell in row.all("td")] for row in rows]
+    bold = [[bool(list(cell.all("strong"))) for cell in row.all("td")] for row in rows]
+    for column, leads in ((3, max), (5, min)):  # R@10, MedR
+        means = [float(row[column].split()[0]) for row in texts[:3]]
+        marked = [mean for mean, row in zip(means, bold, strict=False) if row[column]]
+        assert set(marked) == {leads(means)}
+    assert texts[3][1:4] == ["4.2", "20.8", "41.7"]
+
+
+def test_what_ran_names_commit_device_versions_and_corpora(pages):
+    runs = pages["runs"]
+    for part in (
+        "0123456789ab",
+        "Test CPU, 2 threads",
+        "python 3.11.9",
+        "torch 2.11.0",
+        "random, seeded (0)",
+    ):
+        assert part in runs.text
+    corpora = {next(row.all("th")).text: row.text for row in rows_of(table(runs, "datasets"))}
+    assert "mini-msrvtt captioned 22 1 24 2 2 1" in corpora["mini-msrvtt"]
+    assert "mini-howto narrated 1 2 – – – –" in corpora["mini-howto"]
+
+
+def test_costs_sum_minutes_and_keep_the_largest_memory(pages):
+    rows = [[cell.text for cell in row.all("td")] for row in rows_of(table(pages["cost"], "costs"))]
+    assert ["SSPC", "msrvtt, youcook2", "6.0", "1,025"] in [row[:4] for row in rows]
+    assert rows[-1][2:4] == ["36.0", "1,025"]  # 24 runs of 90 seconds
+
+
+def test_uncommitted_changes_and_unfinished_runs_are_named(sources, written):
+    path = sources.runs / "pretrain" / "sspc" / "seed-1" / "run.json"
+    record = json.loads(path.read_text()) | {"git_dirty": True, "status": "failed", "run_id": None}
+    path.write_text(json.dumps(record | {"peak_mb": None}))
+    text = written("runs")["runs"].text
+    assert "0123456789ab and 0123456789ab with uncommitted changes" in text
+    assert "unfinished runs/pretrain/sspc/seed-1/run.json" in text
+    assert "not mirrored" in text
+
+
+def test_claims_have_verdicts_and_links_to_their_runs(pages):
+    page = pages["claims"]
+    verdicts = [next(row.all("td")).text for row in rows_of(table(page, "claims"))]
+    assert len(verdicts) == 6
+    assert set(verdicts) <= {"supported", "contradicted", "inconclusive", "not run"}
+    # Nothing ran of MCN, and two seeds are too few for a verdict.
+    assert {"not run", "inconclusive"} == set(verdicts)
+    compared = rows_of(table(page, "claim-sspc-improves"))
+    assert all(list(row.all("a")) for row in compared)
+
+
+def test_published_numbers_stand_aside_at_other_scales(pages):
+    section = next(pages["index"].all("section", id="published"))
+    assert "stand aside" in section.text
+    heads = [head.text for head in next(table(pages["index"], "published").all("thead")).all("th")]
+    assert not {"measured", "difference", "verdict"} & set(heads)
+    row = next(section.all("tr", id="published-sspc-msrvtt-zero-shot"))
+    assert [cell.text for cell in row.all("td")][1:5] == ["not transcribed"] * 4
+
+
+def test_published_numbers_stand_beside_measured_ones_at_the_papers_scale(sources, written):
+    text = sources.params.read_text()
+    assert "profile: miniature" in text
+    sources.params.write_text(text.replace("profile: miniature", "profile: paper"))
+    page = written("results")["index"]
+    heads = [head.text for head in next(table(page, "published").all("thead")).all("th")]
+    assert heads[2:8] == ["published", "measured", "from", "to", "difference", "verdict"]
+    rows = {
+        row.attributes["id"]: [cell.text for cell in row.all("td")]
+        for row in page.all("tr")
+        if row.attributes.get("id")
+    }
+    eao = rows["published-eao-msrvtt-zero-shot-R10"]
+    assert eao[1] == "32.6"
+    assert "not the published setting" not in next(page.all("footer")).text
+
+
+def test_recipes_show_numbers_or_how_to_get_them(pages, repository):
+    rows = {
+        row.attributes["id"].removeprefix("recipe-"): row
+        for row in rows_of(table(pages["ablations"], "recipes"))
+    }
+    assert set(rows) == {path.stem for path in (repository / "recipes").glob("*.yaml")}
+    cells = [cell.text for cell in rows["avlnet"].all("td")]
+    assert cells.count("not run") >= 4
+    assert "make method METHOD=avlnet" in cells
+    assert re.match(r"\d+\.\d ± \d", [cell.text for cell in rows["sspc"].all("td")][1])
+
+
+def test_captions_cannot_become_markup(pages, reports):
+    for path in reports.glob("*.html"):
+        assert path.read_text().count("<script") == 1  # the site's own
+    queries = [heading.text for heading in pages["retrieval"].all("h3")]
+    assert any('<script>alert("pan")</script> & an onion' in query for query in queries)
+
+
+def test_gallery_shows_a_sample_with_the_right_clip_marked(pages, complete):
+    queries = list(pages["retrieval"].all("article"))
+    assert len(queries) == 16  # report.gallery_queries for each benchmark
+    ranks = pd.read_parquet(complete / "runs" / "evaluate" / "sspc" / "gallery.parquet")
+    ranks = ranks.query("setting == 'zero-shot' and seed == 0").set_index(["benchmark", "clip_id"])
+    for index, query in enumerate(queries):
+        row = ranks.loc[("youcook2" if index < 8 else "msrvtt", query.attributes["data-clip"])]
+        assert f"rank {row['rank']:g}" in query.text
+        clips = list(query.all("li"))
+        right = [clip for clip in clips if clip.attributes["class"] == "right"]
+        assert len(right) == 1
+        assert "right clip" in right[0].text
+        assert len(clips) == (5 if row["rank"] <= 5 else 6)
+        for clip in clips:
+            image = next(clip.all("img"))
+            assert image.attributes["src"].startswith("data:image/jpeg;base64,")
+            assert image.attributes["alt"]
+
+
+def test_nothing_is_fetched_and_only_the_sites_script_may_run(reports):
+    for path in reports.glob("*.html"):
+        page = path.read_text()
+        targets = re.findall(r"""(?:src|action|data|poster)\s*=\s*["']([^"']*)""", page)
+        targets += re.findall(r"url\(([^)]*)\)", page)
+        assert [t for t in targets if not t.strip("'\"").startswith(("#", "data:"))] == []
+        assert not re.search(r"https?://(?!www\.w3\.org/)", page)
+        assert "@import" not in page
+        policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)[1]
+        script = re.search(r"<script>(.*)</script>", page, re.DOTALL)[1]
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert policy.startswith("default-src 'none'")
+        assert f"script-src 'sha256-{digest}'" in policy
+
+
+def test_pages_are_small(reports):
+    assert all(path.stat().st_size < LIMIT for path in reports.glob("*.html"))
+
+
+def test_ids_are_unique_and_every_reference_in_a_figure_has_its_target(pages, reports):
+    for name, page in pages.items():
+        ids = [element.attributes["id"] for element in page.all() if "id" in element.attributes]
+        assert len(ids) == len(set(ids))
+        text = (reports / f"{name}.html").read_text()
+        assert set(re.findall(r"url\(#([^\")]*)", text)) <= set(ids)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_headings_tables_and_pictures_can_be_read_aloud(pages, name):
+    page = pages[name]
+    levels = [int(element.tag[1]) for element in page.all() if re.fullmatch("h[1-6]", element.tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert all(next(table.all("caption")).text for table in page.all("table"))
+    assert all(svg.attributes["role"] == "img" and svg.attributes["aria-label"] for svg in page.all("svg"))
+    assert next(page.all("a")).attributes == {"class": "skip", "href": "#main"}
+    assert all(box.attributes["tabindex"] == "0" for box in page.all("div", role="region"))
+
+
+def test_markdown_stands_beside_the_pages(reports):
+    text = (reports / "results.md").read_text()
+    assert "| mini-msrvtt (far domain), zero-shot" in text
+    assert len(re.findall(r"^\| mini", text, re.MULTILINE)) == 16
+    summary = (reports / "summary.md").read_text()
+    assert re.search(r"^\| SSPC +\| ", summary, re.MULTILINE)
+    assert not list(reports.glob("**/*.tmp"))
+
+
+def test_an_empty_working_copy_still_gives_all_pages(repository, tmp_path):
+    shutil.copy(repository / "profiles" / "miniature.yaml", tmp_path / "params.yaml")
+    write_report(ReportSources.below(tmp_path), tmp_path / "reports")
+    assert {path.stem for path in (tmp_path / "reports").glob("*.html")} == set(PAGES)
+    for name, expected in {
+        "index": ["evaluation", "evaluation", "ranks", "published", "run records"],
+        "ablations": ["recipes", "study anchors", "study weights", "study when"],
+        "claims": ["claims"],
+        "anchors": ["comparison", "anchor counts", "anchor usage", "SSPC terms"],
+        "retrieval": ["gallery of mini-youcook2", "gallery of mini-msrvtt"],
+        "runs": ["run records", "corpora", "training", "contrastive terms", "run records"],
+        "cost": ["run records", "studies", "gradient norm"],
+    }.items():
+        page = (tmp_path / "reports" / f"{name}.html").read_text()
+        said = re.findall(r'class="not-run"><strong>Not (?:run|there):</strong> (.*)', page)
+        assert [text[: len(part)] for text, part in zip(said, expected, strict=False)] == expected
+    assert "Not run" in (tmp_path / "reports" / "results.md").read_text()
+
+
+def test_missing_parts_are_named_and_the_rest_stays(sources, written):
+    root = sources.params.parent
+    for missing in ("runs/finetune", "data/corpora", "data/features", "runs/sweep/when", "recipes"):
+        shutil.rmtree(root / missing)
+    for missing in (
+        "runs/evaluate/sspc/anchors_counts.parquet",
+        "reports/claims.yaml",
+        "reports/published.yaml",
+    ):
+        (root / missing).unlink()
+    pages = written()
+    said = [note.partition(". ")[0] for page in pages.values() for note in notes(page)]
+    assert {
+        "Not there: recipes",
+        "Not run: study when",
+        "Not run: anchor counts",
+        "Not run: claims",
+        "Not there: published numbers",
+        "Not run: corpora",
+        "Not run: gallery of mini-youcook2",
+    } <= set(said)
+    panels = [panel.text for panel in next(pages["runs"].all("figure", id="figure-loss")).all("p")]
+    assert panels == ["pretraining"]
+
+
+def test_a_setting_that_was_not_run_leaves_its_place(sources, written):
+    for path in sources.metrics.glob("*.json"):
+        content = json.loads(path.read_text())
+        del content["msrvtt"]["fine-tuned"]
+        path.write_text(json.dumps(content))
+    panels = [panel.text for panel in written("results")["index"].all("div", **{"class": "panel"})]
+    assert panels[3] == "mini-msrvtt, fine-tuned Not run"
+
+
+def test_the_same_files_give_the_same_site_and_pyplot_stays_as_it_was(sources, reports, written):
+    import matplotlib as mpl
+    from matplotlib import pyplot
+
+    before = dict(mpl.rcParams)
+    written()
+    again = sources.params.parent / "reports"
+    for path in reports.rglob("*"):
+        if path.is_file():
+            assert (again / path.relative_to(reports)).read_bytes() == path.read_bytes(), path.name
+    assert pyplot.get_fignums() == []
+    assert dict(mpl.rcParams) == before
+
+
+def test_malformed_metrics_stop_with_the_place(sources, written):
+    path = sources.metrics / "sspc.json"
+    path.write_text('{"msrvtt": {"zero-shot": {"seed-0": {"t2v": {"R1": "many"}}}}}')
+    with pytest.raises(InputError, match=r"sspc\.json: msrvtt/zero-shot/seed-0/t2v/R1: expected a number"):
+        written("cost")
