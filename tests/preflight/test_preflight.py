@@ -185,6 +185,18 @@ def test_steps_are_counted_and_time_is_measured_or_unknown(
     assert "measured with 8 clips a step" in of(look(measured=[measured]), "sspc", "time").detail
 
 
+def test_operations_are_those_of_the_layers(look: Look, settings: dict[str, Any]) -> None:
+    def counted() -> float:
+        words = of(look(), "contrastive", "time").detail.split()
+        return float(words[1])
+
+    before = counted()
+    settings["pretrain"]["epochs"] *= 3
+    assert counted() == pytest.approx(3 * before, rel=0.05)
+    settings["pretrain"]["seeds"] = [0, 1]
+    assert counted() == pytest.approx(6 * before, rel=0.05)
+
+
 def test_finished_training_needs_no_more_disk(look: Look, complete: Layout) -> None:
     before = of(look(), "machine", "disk").detail
     assert "needed" in before

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from multisk.errors import InputError, one_line
+from multisk.features.logmel import BANDS
 from multisk.layout import Layout
 from multisk.params import Benchmark, Params
 from multisk.pipeline.methods import method_model
@@ -28,6 +31,7 @@ class Effort:
 
     parameters: of its model
     pretraining, finetuning: optimizer steps
+    operations: floating-point operations of pretraining, see `clip_operations`
     unfinished: training runs, of both kinds, that have not ended yet
     """
 
@@ -35,6 +39,7 @@ class Effort:
     parameters: int
     pretraining: int
     finetuning: int
+    operations: float
     unfinished: int
 
     @property
@@ -69,14 +74,38 @@ def _effort(params: Params, layout: Layout, method: str, items: Any, dimensions:
     benchmarks = get_args(Benchmark)
     folders = [layout.pretrained(method, seed) for seed in seeds]
     folders += [layout.finetuned(method, name, seed) for name in benchmarks for seed in seeds]
+    steps = len(seeds) * _steps(items["pretrain"], params.pretrain)
+    clips = steps * params.pretrain.batch_size * params.clips.pretrain.clips_per_video
     tuning = [_steps(items[name], getattr(params.finetune, name)) for name in benchmarks]
     return Effort(
         method=method,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        pretraining=len(seeds) * _steps(items["pretrain"], params.pretrain),
+        pretraining=steps,
         finetuning=len(seeds) * sum(tuning),
+        operations=clips * clip_operations(model, params, dimensions),
         unfinished=sum(not (folder / "model.safetensors").is_file() for folder in folders),
     )
+
+
+def clip_operations(model: nn.Module, params: Params, dimensions: dict[str, int]) -> float:
+    """Return the operations of training on one clip: those of its forward pass, and twice as many to go back.
+
+    Matrix products, convolutions and attention are counted, by torch, on a model without values (meta).
+    """
+    clips = params.clips.pretrain
+    batch = {
+        **_nothing("text", (clips.words, dimensions["text_dimension"]), clips.words),
+        **_nothing("video", (clips.video_tokens, dimensions["video_dimension"]), clips.video_tokens),
+        **_nothing("audio", (BANDS, clips.audio_frames), clips.audio_frames),
+    }
+    with FlopCounterMode(display=False) as counter:
+        model.eval().requires_grad_(False)(batch)
+    return 3 * counter.get_total_flops()
+
+
+def _nothing(name: str, shape: tuple[int, int], tokens: int) -> dict[str, Tensor]:
+    mask = torch.ones(1, tokens, dtype=torch.bool, device="meta")
+    return {name: torch.empty(1, *shape, device="meta"), f"{name}_mask": mask}
 
 
 def _steps(items: int, training: Any) -> int:
@@ -118,7 +147,8 @@ def effort_checks(params: Params, found: list[Effort], times: dict[str, dict[str
 def _hours(params: Params, effort: Effort, measured: dict[str, Any] | None) -> Check:
     if measured is None:
         how = MEASURE.format(effort.method, effort.method)
-        return Check(effort.method, "time", "note", f"unknown; measure a step, then name the file: {how}")
+        counted = f"unknown; {effort.operations:.2g} floating-point operations of pretraining"
+        return Check(effort.method, "time", "note", f"{counted}; measure a step, then name the file: {how}")
     clips = params.pretrain.batch_size * params.clips.pretrain.clips_per_video
     if measured["clips"] != clips:
         detail = (
