@@ -155,6 +155,13 @@ def test_each_recipe_says_how_to_run_it_and_is_in_the_table_of_methods(
     assert f"| `{name}` |" in (REPOSITORY / "docs" / "methods.md").read_text()
 
 
+def test_each_recipe_names_its_published_numbers(known: dict[str, Recipe]) -> None:
+    rows = YAML(typ="safe").load(REPOSITORY / "reports" / "published.yaml")["rows"]
+    assert {row["method"] for row in rows} <= known.keys()
+    for name, recipe in known.items():
+        assert set(recipe.published) == {row["key"] for row in rows if row["method"] == name}
+
+
 def test_the_profiles_methods_have_recipes(known: dict[str, Recipe]) -> None:
     for profile in PROFILES:
         assert load_params(REPOSITORY / "profiles" / f"{profile}.yaml").methods.keys() <= known.keys()

@@ -37,7 +37,7 @@ class Recipe(Section):
         hours: of pretraining at paper scale, as measured.
         memory_gib: of weights, gradients, Adam's moments and the moving average at paper scale, all in
             single precision; activations come on top.
-        published: names of the method's rows in the published numbers (reports/published.yaml).
+        published: keys of the method's rows in reports/published.yaml.
     """
 
     name: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]*$")]

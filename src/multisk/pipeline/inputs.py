@@ -52,11 +52,12 @@ class Inputs:
 def sections(params: Params, *names: str) -> dict[str, Any]:
     """Return the named sections of the settings (`clips.pretrain`) as plain data, for records.
 
-    Settings that no result depends on (workers) are left out.
+    Settings that no result depends on (workers) are left out, and so are options that a method does not
+    use: what is added to the choice later leaves the records of earlier runs as they are.
 
     Raises InputError for a section that there is not.
     """
-    settings = params.model_dump(mode="json", exclude=PACE)
+    settings = params.model_dump(mode="json", exclude=PACE, exclude_defaults=True)
     chosen = {}
     for name in names:
         value = settings
