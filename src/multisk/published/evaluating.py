@@ -45,31 +45,35 @@ def evaluate_checkpoint(
     corpus. Raises InputError for what is missing, damaged, or does not fit the model.
     """
     trained = TrainedModel.open(checkpoint)
-    out = layout.runs / "checkpoints" / trained.path.stem / setting
-    corpora = {name: Corpus.open(layout.corpus(params.benchmark(name).corpus)) for name in benchmarks}
+    name = _name(trained)
+    out = layout.runs / "checkpoints" / name / setting
+    corpora = {one: Corpus.open(layout.corpus(params.benchmark(one).corpus)) for one in benchmarks}
+    stores = {one: open_features(layout.features(params.benchmark(one).corpus)) for one in benchmarks}
     words = _words(params, layout, list(corpora.values()), out / "words")
-    datasets = {name: _clips(params, layout, name, corpus, words) for name, corpus in corpora.items()}
-    for name in benchmarks:
-        trained.check(words.dimension, _video_width(params, layout, name))
-    read = [file_digest(layout.features(corpus.name) / "index.parquet") for corpus in corpora.values()]
+    for store in stores.values():
+        trained.check(words.dimension, store.dimension("appearance") + store.dimension("motion"))
+    datasets = {
+        one: CaptionedClips(stores[one], corpora[one], words, params.benchmark(one), TEST_SPLIT[one])
+        for one in benchmarks
+    }
+    read = [file_digest(store.folder / "index.parquet") for store in stores.values()]
     run = Run(
         out,
         params.tracking,
         stage="evaluate",
-        name=trained.path.stem,
+        name=name,
         profile=params.profile,
-        params={**sections(params, *(f"clips.{name}" for name in benchmarks)), "weights": trained.digest},
+        params={**sections(params, *(f"clips.{one}" for one in benchmarks)), "weights": trained.digest},
         dataset_digest=digest([read, [corpus.digest for corpus in corpora.values()], words.vocabulary]),
     )
     with run:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         trained.model.to(device)
         found = {
-            name: _measure(trained, dataset, params.evaluate.batch_size, device, out / name)
-            for name, dataset in datasets.items()
+            one: {setting: _measure(trained, dataset, params.evaluate.batch_size, device, out / one)}
+            for one, dataset in datasets.items()
         }
-        metrics = {name: {setting: measured} for name, measured in found.items()}
-        run.finish(metrics | _sizes(datasets))
+        run.finish(found | _sizes(datasets))
     return out / METRICS
 
 
@@ -84,6 +88,12 @@ def summary(path: Path) -> str:
         if direction.startswith("t2")
     ]
     return pd.DataFrame(rows, columns=["benchmark", "direction", *SHOWN]).to_string(index=False)
+
+
+def _name(trained: TrainedModel) -> str:
+    """Name a model after its file and its checksum, which the names of imported ones end in already."""
+    name, checksum = trained.path.stem, trained.digest[:8]
+    return name if name.endswith(checksum) else f"{name}-{checksum}"
 
 
 def _measure(
@@ -102,20 +112,6 @@ def _words(params: Params, layout: Layout, corpora: list[Corpus], folder: Path) 
         return WordVectors.open(layout.words)
     import_words(Path(params.features.words.source), corpora, params.features.words, folder)
     return WordVectors.open(folder)
-
-
-def _clips(
-    params: Params, layout: Layout, name: Benchmark, corpus: Corpus, words: WordVectors
-) -> CaptionedClips:
-    clips = params.benchmark(name)
-    return CaptionedClips(
-        open_features(layout.features(clips.corpus)), corpus, words, clips, TEST_SPLIT[name]
-    )
-
-
-def _video_width(params: Params, layout: Layout, name: Benchmark) -> int:
-    store = open_features(layout.features(params.benchmark(name).corpus))
-    return store.dimension("appearance") + store.dimension("motion")
 
 
 def _sizes(datasets: dict[Benchmark, CaptionedClips]) -> Numbers:
