@@ -38,7 +38,7 @@ def unpack(archive: Path | str, out: Path | str) -> list[Path]:
 
     Goes on where an earlier call was stopped: files that have their full length are left alone.
     Raises InputError, naming archive and member, for a member that is not a file or folder inside `out`,
-    and for a damaged archive; what was unpacked before it stays.
+    and for a damaged or empty archive; what was unpacked before it stays.
     """
     archive, out = Path(archive), Path(out)
     written = []
@@ -50,6 +50,8 @@ def unpack(archive: Path | str, out: Path | str) -> list[Path]:
                 _write(path, member, archive)
             written.append(path)
             bar.update(member.size)
+    if not written:
+        raise InputError(f"{archive}: holds no files; obtain it again")
     return written
 
 
