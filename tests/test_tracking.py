@@ -150,6 +150,19 @@ def run_to_the_end(folder, settings):
     return run.record["run_id"]
 
 
+def test_what_a_tracker_lost_of_a_run_when_it_died_is_added(tmp_path, settings, monkeypatch):
+    """It had made the run, and took no settings any more."""
+    with monkeypatch.context() as dying:
+        dying.setattr("multisk.tracking.mirror.datasets", lambda _: 1 / 0)
+        with run_in(tmp_path, settings) as run:
+            pass
+    assert run.record["run_id"] is None
+    found = Mirror(settings).client.get_run(Mirror(settings).push(tmp_path))
+    assert found.data.params == {"model.dimension": "8", "clips.pretrain.corpus": "mini-howto"}
+    assert len(found.inputs.dataset_inputs) == 1
+    assert found.info.status == "FINISHED"
+
+
 def test_a_failed_run_is_marked(tmp_path, settings):
     with pytest.raises(ValueError, match="bad"), run_in(tmp_path, settings) as run:
         raise ValueError("bad")

@@ -132,6 +132,7 @@ class Mirror:
             experiment = self._experiment(record["stage"])
             found = self._find([experiment], f"tags.run_key = '{key}'")
             run = found[0] if found else self._create(experiment, record)
+            self._describe(run, record)
             self._remember(key, run)
         return self._runs[key]
 
@@ -169,16 +170,20 @@ class Mirror:
                     self.client.set_tag(child.info.run_id, PARENT, run_id)
 
     def _create(self, experiment: str, record: Mapping[str, Any]) -> Any:
+        return self.client.create_run(experiment, tags=run_tags(record), run_name=run_name(record))
+
+    def _describe(self, run: Any, record: Mapping[str, Any]) -> None:
+        """Log what a run read and its settings, unless they are there: a tracker can die in between."""
         from mlflow.entities import Param
 
-        run = self.client.create_run(experiment, tags=run_tags(record), run_name=run_name(record))
         params = [Param(name, str(value)) for name, value in flatten(record["params"], ".")]
-        for start in range(0, len(params), 100):
-            self.client.log_batch(run.info.run_id, params=params[start : start + 100])
+        if len(run.data.params) == len(params):
+            return
         inputs = datasets(record)
         if inputs:
             self.client.log_inputs(run.info.run_id, inputs)
-        return run
+        for start in range(0, len(params), 100):
+            self.client.log_batch(run.info.run_id, params=params[start : start + 100])
 
     def _experiment(self, stage: str) -> str:
         from mlflow.exceptions import MlflowException
