@@ -3,6 +3,7 @@
 import json
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -208,3 +209,30 @@ def check_page(world: Path) -> None:
     assert "someone cuts the" in page
     assert "data:image/jpeg" not in page, "there are no videos to take pictures from"
     assert re.search(r"no (frame|video|picture) of val\d", page), "which is said"
+
+
+@pytest.mark.parametrize(("profile", "makes"), [("miniature", True), ("smoke", True), ("paper", False)])
+def test_the_pipeline_makes_only_what_it_renders(
+    repository: Path, tmp_path: Path, profile: str, makes: bool
+) -> None:
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc" / "config").write_text("[core]\n  no_scm = true\n  analytics = false\n")
+    shutil.copyfile(repository / "dvc.yaml", tmp_path / "dvc.yaml")
+    shutil.copyfile(repository / "profiles" / f"{profile}.yaml", tmp_path / "params.yaml")
+    command = [sys.executable, "-m", "dvc", "stage", "list", "--all", "--name-only"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    stages = {name.partition("@")[0] for name in done.stdout.split()}
+    assert {"words", "pretrain", "finetune", "evaluate", "report"} <= stages
+    rendering = {"corpora", "extractors", "features"}
+    assert stages & rendering == (rendering if makes else set())
+    assert ("sweep" in stages) == makes, "at the paper's scale each trial is a whole pretraining"
+
+
+def test_no_training_stage_depends_on_terabytes(repository: Path) -> None:
+    stages = YAML(typ="safe").load(repository / "dvc.yaml")["stages"]
+    for name in ("words", "pretrain", "finetune", "evaluate", "sweep", "report"):
+        stage = stages[name].get("do", stages[name])
+        data = [dep for dep in stage["deps"] if dep.startswith(("data/corpora", "data/features"))]
+        assert data, name
+        assert all(dep.endswith(("/corpus.json", "/index.parquet")) for dep in data), name
