@@ -127,6 +127,7 @@ def test_a_trial_is_done_again_with_its_own_settings(trained, tmp_path):
     (trial / "model.safetensors").unlink()
     work = tmp_path / "work"
     done = multisk(trained, "reproduce", trial, "--run", "--keep", work)
+    assert f"multisk reproduce {trial} --run" in done.stdout
     steps = read_json(work / "runs/pretrain/sspc/seed-0/metrics.json")["steps"]
     assert steps == read_json(origin / "metrics.json")["steps"] / 2
     assert done.returncode == 0, done.stdout + done.stderr

@@ -70,23 +70,21 @@ class Recorded:
         return [f"{name:13}{text}" for name, text in facts.items()]
 
     def commands(self, origin: str) -> list[str]:
-        """Return what a person types to repeat the run in a fresh clone of `origin`."""
+        """Return what a person types to repeat the run in a fresh clone of `origin`.
+
+        A trial has settings of its own, which no command names: `--run` puts them in place.
+        """
         record = self.record
-        lines = [f"git clone {shlex.quote(origin)} again && cd again"]
-        lines += [f"git checkout {record['git_commit']}"] if record["git_commit"] else []
+        if self.is_trial:
+            return [f"multisk reproduce {shlex.quote(str(self.folder))} --run"]
+        if record["git_commit"] is None:
+            return [record["command"]]
+        lines = [f"git clone {shlex.quote(origin)} again && cd again", f"git checkout {record['git_commit']}"]
         lines += [f"git apply {shlex.quote(str(self.patch.resolve()))}"] if self.patch else []
         lines += ["make setup && source .venv/bin/activate"]
-        if self.is_trial:
-            return [
-                *lines,
-                f"multisk reproduce {record['run_key']} --run   # a trial has settings of its own",
-            ]
-        if record["dvc_stage"]:
-            return [
-                *lines,
-                f"dvc repro {record['dvc_stage']}   # or, with its inputs there:",
-                record["command"],
-            ]
+        lines += (
+            [f"dvc repro {record['dvc_stage']}  # or, where its inputs are:"] if record["dvc_stage"] else []
+        )
         return [*lines, record["command"]]
 
     def _changes(self) -> str:
