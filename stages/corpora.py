@@ -17,7 +17,7 @@ def main(corpus: str) -> None:
     params, layout = load_params(), Layout()
     if not isinstance(params.corpora, Miniature):
         raise InputError(
-            "params.yaml: corpora.kind: published corpora are not rendered; see profiles/paper.yaml"
+            "params.yaml: corpora.kind: published corpora are not rendered; run multisk preflight"
         )
     settings = sections(params, *(f"corpora.{key}" for key in (*SHARED, corpus)))
     with recorded(params, layout, "corpora", settings, "", layout.corpus(f"mini-{corpus}"), *CODE) as folder:

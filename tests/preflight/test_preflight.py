@@ -67,8 +67,9 @@ def test_a_registered_corpus_waits_for_its_extraction(
 ) -> None:
     import pandas as pd
 
-    videos = complete.corpus("msrvtt") / "videos.parquet"
-    pd.read_parquet(videos).assign(path="/videos/some.mp4").to_parquet(videos)
+    videos, film = complete.corpus("msrvtt") / "videos.parquet", complete.root / "some.mp4"
+    pd.read_parquet(videos).assign(path=str(film)).to_parquet(videos)
+    film.touch()
     shutil.rmtree(complete.features("msrvtt"))
     checks = look()
     assert missing(checks) == [("msrvtt", "features"), ("networks", "motion")]
@@ -78,6 +79,9 @@ def test_a_registered_corpus_waits_for_its_extraction(
     assert missing(look()) == [("msrvtt", "features")]
     settings["features"]["motion"]["sha256"] = "0" * 64
     assert missing(look()) == [("msrvtt", "features"), ("networks", "motion")]
+    film.unlink()
+    check = of(look(), "msrvtt", "videos")
+    assert (check.status, check.detail.partition(",")[0]) == ("missing", "1 of 1 looked for")
 
 
 def test_fewer_clips_than_released_are_a_note(complete: Layout, look: Look) -> None:

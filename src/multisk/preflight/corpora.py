@@ -1,10 +1,11 @@
 """Corpora and features: what is there, against what was published, and how to get the rest."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 
@@ -86,21 +87,34 @@ def rendered(params: Params) -> set[str]:
     return {f"mini-{name}" for name in params.corpora.rendered}
 
 
-def corpus_checks(params: Params, layout: Layout, everything: bool) -> Iterator[Check]:
-    """Look at the three corpora and their features; at every file and value, or at a sample."""
+def open_corpora(params: Params, layout: Layout) -> dict[Use, Given]:
+    """Open the corpora that have features; millions of rows, which are read but once."""
+    found = {use: Given.open(params, layout, use) for use in USES}
+    return {use: given for use, given in found.items() if given}
+
+
+def corpus_checks(
+    params: Params, layout: Layout, found: Mapping[Use, Given], everything: bool
+) -> Iterator[Check]:
+    """Look at the three corpora and their features; at every file and value, or at a sample.
+
+    found: what `open_corpora` returned
+    """
     for use in USES:
         name = corpus_name(params, use)
         if name in rendered(params):
             yield Check(name, "corpus", "ok", "the pipeline renders it and extracts its features")
         else:
-            yield from _checks_of(params, layout, use, everything)
-    yield from _one_width(params, layout)
+            yield from _checks_of(params, layout, use, found.get(use), everything)
+    yield from _one_width(found)
 
 
-def _checks_of(params: Params, layout: Layout, use: Use, everything: bool) -> Iterator[Check]:
+def _checks_of(
+    params: Params, layout: Layout, use: Use, given: Given | None, everything: bool
+) -> Iterator[Check]:
     name = corpus_name(params, use)
     try:
-        corpus = Corpus.open(layout.corpus(name))
+        corpus = given.corpus if given else Corpus.open(layout.corpus(name))
     except InputError as error:
         yield Check(name, "corpus", "missing", str(error), OBTAIN[use])
         return
@@ -112,12 +126,20 @@ def _checks_of(params: Params, layout: Layout, use: Use, everything: bool) -> It
     yield Check(name, "corpus", "ok", f"{corpus.folder}: {_size(corpus)}")
     yield from _findings(corpus)
     yield from _captions(corpus)
+    if given is None:
+        yield from _without_features(layout, corpus, use, everything)
+    else:
+        yield from _feature_checks(given, params, everything)
+
+
+def _without_features(layout: Layout, corpus: Corpus, use: Use, everything: bool) -> Iterator[Check]:
     try:
-        store = open_features(layout.features(name))
+        open_features(layout.features(corpus.folder.name))
     except InputError as error:
-        yield Check(name, "features", "missing", str(error), _how_to_extract(corpus, use))
-        return
-    yield from _feature_checks(Given(use, corpus, store), params, everything)
+        yield Check(corpus.name, "features", "missing", str(error), _how_to_extract(corpus, use))
+    if _has_videos(corpus.folder):
+        remedy = f"bring them back, or register {corpus.name} again: multisk videos"
+        yield _there(corpus, "videos", corpus.folder, corpus.videos["path"].unique(), everything, remedy)
 
 
 def _feature_checks(given: Given, params: Params, everything: bool) -> Iterator[Check]:
@@ -163,8 +185,9 @@ def _findings(corpus: Corpus) -> Iterator[Check]:
 def _captions(corpus: Corpus) -> Iterator[Check]:
     if corpus.role != "narrated":
         return
-    written = {path.stem for path in (corpus.folder / "captions").glob("*.csv")}
-    mute = [video for video in corpus.videos["video_id"] if video not in written]
+    folder = corpus.folder / "captions"
+    written = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
+    mute = [video for video in corpus.videos["video_id"] if f"{video}.csv" not in written]
     if mute:
         detail = f"{corpus.folder}/captions: {len(mute):,} videos have none, such as {mute[0]}"
         yield Check(corpus.name, "captions", "missing", detail, OBTAIN["pretrain"])
@@ -222,19 +245,24 @@ def _files(given: Given, everything: bool) -> Check:
     """Look for the files that the index names: all shards, or a sample of a tree."""
     store = given.store
     named = store.status.loc[store.status["length"] > 0, "shard"].unique()
-    looked = named if everything or len(named) <= SAMPLE else named[_spread(len(named))]
-    # An absolute name stays what it is: the files of a tree are elsewhere.
-    gone = [name for name in looked if not (store.folder / name).is_file()]
+    remedy = f"bring them back, or import or extract {given.corpus.name} again"
+    return _there(given.corpus, "files", store.folder, named, everything, remedy)
+
+
+def _there(
+    corpus: Corpus, what: str, folder: Path, named: np.ndarray, everything: bool, remedy: str
+) -> Check:
+    if len(named) > SAMPLE and not everything:
+        looked = named[np.linspace(0, len(named) - 1, SAMPLE).astype(int)]
+    else:
+        looked = named
+    # An absolute name stays what it is: videos, and the files of a tree, are elsewhere.
+    gone = [name for name in looked if not (folder / name).is_file()]
     said = f"{len(looked):,} of {len(named):,} looked for"
     if not gone:
-        return Check(given.corpus.name, "files", "ok", f"{said}, all there")
-    detail = f"{said}, {len(gone):,} gone, such as {store.folder / gone[0]}"
-    remedy = f"bring them back, or import or extract {given.corpus.name} again"
-    return Check(given.corpus.name, "files", "missing", detail, remedy)
-
-
-def _spread(count: int) -> Any:
-    return np.linspace(0, count - 1, SAMPLE).astype(int)
+        return Check(corpus.name, what, "ok", f"{said}, all there")
+    detail = f"{said}, {len(gone):,} gone, such as {folder / gone[0]}"
+    return Check(corpus.name, what, "missing", detail, remedy)
 
 
 def _checksums(given: Given, everything: bool) -> Check:
@@ -253,12 +281,11 @@ def _checksums(given: Given, everything: bool) -> Check:
     return Check(name, "checksums", "ok", f"{said}; all values are those that were imported")
 
 
-def _one_width(params: Params, layout: Layout) -> Iterator[Check]:
+def _one_width(found: Mapping[Use, Given]) -> Iterator[Check]:
     """All three corpora must have features of the networks that the model was trained with."""
-    given = [one for use in USES if (one := Given.open(params, layout, use))]
     widths = {
         one.corpus.name: tuple(one.store.dimension(stream) for stream in STREAMS[:2])
-        for one in given
+        for one in found.values()
         if set(STREAMS) <= set(one.store.streams())
     }
     if len(set(widths.values())) > 1:

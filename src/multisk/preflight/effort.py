@@ -1,7 +1,7 @@
 """What training will take: steps, parameters, disk, memory; and time where somebody has measured a step."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -16,7 +16,7 @@ from multisk.layout import Layout
 from multisk.params import Benchmark, Params
 from multisk.pipeline.methods import method_model
 from multisk.preflight.checks import Check
-from multisk.preflight.corpora import USES, Given
+from multisk.preflight.corpora import STREAMS, USES, Given, Use
 
 # Bytes per parameter, all in single precision.
 TRAINED = 4 + 4 + 4 + 8  # in memory: weights, gradients, moving average, Adam's two moments
@@ -53,16 +53,14 @@ class Effort:
         return self.parameters * TRAINED
 
 
-def efforts(params: Params, layout: Layout) -> list[Effort]:
+def efforts(params: Params, layout: Layout, found: Mapping[Use, Given]) -> list[Effort]:
     """Return what each method takes; nothing as long as the features are not there to be counted."""
-    given = {use: Given.open(params, layout, use) for use in USES}
-    present = {use: one for use, one in given.items() if one}
-    if len(present) < len(given):
+    if set(found) != set(USES) or any(set(STREAMS) - set(given.store.streams()) for given in found.values()):
         return []
-    items = {use: one.count("train")[0] for use, one in present.items()}
+    items = {use: given.count("train")[0] for use, given in found.items()}
     dimensions = {
         "text_dimension": params.features.words.dimension,
-        "video_dimension": present["pretrain"].video_dimension,
+        "video_dimension": found["pretrain"].video_dimension,
     }
     return [_effort(params, layout, method, items, dimensions) for method in params.methods]
 

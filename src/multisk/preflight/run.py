@@ -5,7 +5,7 @@ from pathlib import Path
 from multisk.layout import Layout
 from multisk.params import Params
 from multisk.preflight.checks import Check
-from multisk.preflight.corpora import corpus_checks
+from multisk.preflight.corpora import corpus_checks, open_corpora
 from multisk.preflight.effort import effort_checks, efforts, step_times
 from multisk.preflight.files import network_checks, word_check
 from multisk.preflight.machine import machine_checks
@@ -22,9 +22,10 @@ def preflight(
     Raises InputError for files of `measured` that hold something else.
     """
     times = step_times(measured or [])
-    found = efforts(params, layout)
+    corpora = open_corpora(params, layout)
+    found = efforts(params, layout, corpora)
     return [
-        *corpus_checks(params, layout, everything),
+        *corpus_checks(params, layout, corpora, everything),
         word_check(params),
         *network_checks(params, layout),
         *machine_checks(params, layout.root, found),
