@@ -14,6 +14,7 @@ import pytest
 from multisk.features.store import StoreWriter, Stream
 from multisk.layout import Layout
 from multisk.preflight.checks import Check, can_run
+from multisk.published.packing import pack
 
 Look = Callable[..., list[Check]]
 WORDS = "data/weights/GoogleNews-vectors-negative300.bin"
@@ -121,6 +122,24 @@ def test_features_of_other_networks_stop(complete: Layout, look: Look) -> None:
     assert missing(checks) == [("corpora", "widths")]
     assert "msrvtt: 3 + 7" in of(checks, "corpora", "widths").detail
     assert of(checks, "msrvtt", "rates").status == "note"
+
+
+def test_packed_values_are_compared_when_asked(complete: Layout, look: Look) -> None:
+    folder = complete.features("msrvtt")
+    shutil.rmtree(folder)
+    sizes = {"appearance": (3, 1.0), "motion": (4, 1.5), "logmel": (40, 100.0)}
+    streams = {name: Stream(np.ones((1, width), np.float16), rate) for name, (width, rate) in sizes.items()}
+    videos = ["train0", "train1", "test0"]
+    pack(videos, lambda _: streams, folder, fingerprint="", shard_megabytes=1)
+    assert "--verify" in of(look(), "msrvtt", "checksums").detail
+    assert "all values are those" in of(look(everything=True), "msrvtt", "checksums").detail
+    shard = folder / "motion-00000.safetensors"
+    content = bytearray(shard.read_bytes())
+    content[-3] ^= 1
+    shard.write_bytes(content)
+    assert can_run(look()), "a sample does not read values"
+    check = of(look(everything=True), "msrvtt", "checksums")
+    assert (check.status, "is not what was packed" in check.detail) == ("missing", True)
 
 
 def test_features_of_unknown_videos_stop(complete: Layout, look: Look) -> None:
