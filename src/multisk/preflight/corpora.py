@@ -2,95 +2,27 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Literal, Self
 
 import numpy as np
 
 from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
-from multisk.features.store import FeatureStore
 from multisk.layout import Layout
 from multisk.params import Params
 from multisk.preflight.checks import Check
+from multisk.preflight.given import STREAMS, USES, Given, Use, corpus_name, has_videos, rendered
+from multisk.preflight.obtain import OBTAIN
 from multisk.published import msrvtt, youcook2
 from multisk.published.packing import CHECKSUMS, verify
 from multisk.published.stores import TreeStore, open_features
 from multisk.resumable import read_json
 
-Use = Literal["pretrain", "youcook2", "msrvtt"]
-USES: tuple[Use, ...] = ("pretrain", "youcook2", "msrvtt")
-STREAMS = ("appearance", "motion", "logmel")
 SAMPLE = 200  # files of a tree that are looked for, of millions
 PUBLISHED = {
     "youcook2": ("validation", youcook2.RELEASED, youcook2.COMPLETE),
     "msrvtt": ("test", msrvtt.RELEASED, msrvtt.COMPLETE),
 }
-OBTAIN = {
-    "pretrain": "obtain HowTo100M's features with the list of their paths and the captions, then: "
-    "multisk import howto100m --list LIST.csv --captions caption.json --features FOLDER; "
-    "or obtain videos and captions, then: multisk videos howto100m VIDEOS --captions caption.json",
-    "youcook2": "obtain the released pickles of YouCook2, then: "
-    "multisk import youcook2 --train TRAIN.pickle --validation VAL.pickle; or obtain videos and annotations, "
-    "then: multisk videos youcook2 VIDEOS --annotations youcookii_annotations_trainval.json "
-    "--retrieval validation_youcook.csv",
-    "msrvtt": "obtain the released pickles of MSR-VTT and the 1k-A list, then: multisk import msrvtt "
-    "--train TRAIN.pickle --test TEST.pickle --test-list MSRVTT_JSFUSION_test.csv; or obtain videos and "
-    "annotations, then: multisk videos msrvtt VIDEOS --annotations MSRVTT_data.json "
-    "--test-list MSRVTT_JSFUSION_test.csv",
-}
-
-
-@dataclass(frozen=True)
-class Given:
-    """A corpus that has features, and what it is used for."""
-
-    use: Use
-    corpus: Corpus
-    store: FeatureStore
-
-    @classmethod
-    def open(cls, params: Params, layout: Layout, use: Use) -> Self | None:
-        """Open what is there; None as long as it is not."""
-        name = corpus_name(params, use)
-        try:
-            return cls(use, Corpus.open(layout.corpus(name)), open_features(layout.features(name)))
-        except InputError:
-            return None
-
-    @cached_property
-    def usable(self) -> set[str]:
-        """The videos that have features."""
-        return set(self.store.videos())
-
-    def count(self, split: str) -> tuple[int, int]:
-        """Return how many items of a split have features, and how many it lists."""
-        listed = self.corpus.videos if self.corpus.clips is None else self.corpus.clips
-        videos = listed.loc[listed["split"] == split, "video_id"]
-        return int(videos.isin(self.usable).sum()), len(videos)
-
-    @property
-    def video_dimension(self) -> int:
-        """The width of its video tokens."""
-        return self.store.dimension("appearance") + self.store.dimension("motion")
-
-
-def corpus_name(params: Params, use: Use) -> str:
-    """Return the name of the corpus that is used for something."""
-    return str(getattr(params.clips, use).corpus)
-
-
-def rendered(params: Params) -> set[str]:
-    """Return the corpora that the pipeline makes itself."""
-    return {f"mini-{name}" for name in params.corpora.rendered}
-
-
-def open_corpora(params: Params, layout: Layout) -> dict[Use, Given]:
-    """Open the corpora that have features; millions of rows, which are read but once."""
-    found = {use: Given.open(params, layout, use) for use in USES}
-    return {use: given for use, given in found.items() if given}
 
 
 def corpus_checks(
@@ -137,7 +69,7 @@ def _without_features(layout: Layout, corpus: Corpus, use: Use, everything: bool
         open_features(layout.features(corpus.folder.name))
     except InputError as error:
         yield Check(corpus.name, "features", "missing", str(error), _how_to_extract(corpus, use))
-    if _has_videos(corpus.folder):
+    if has_videos(corpus.folder):
         remedy = f"bring them back, or register {corpus.name} again: multisk videos"
         yield _there(corpus, "videos", corpus.folder, corpus.videos["path"].unique(), everything, remedy)
 
@@ -160,7 +92,7 @@ def _feature_checks(given: Given, params: Params, everything: bool) -> Iterator[
 
 
 def _how_to_extract(corpus: Corpus, use: Use) -> str:
-    if not _has_videos(corpus.folder):
+    if not has_videos(corpus.folder):
         return f"the corpus has no video files; import it again with its features: {OBTAIN[use]}"
     return f"extract them from its videos: multisk extract {corpus.name}"
 
@@ -292,17 +224,3 @@ def _one_width(found: Mapping[Use, Given]) -> Iterator[Check]:
         said = ", ".join(f"{name}: {' + '.join(map(str, width))}" for name, width in widths.items())
         remedy = "import or extract features of the same networks for all corpora"
         yield Check("corpora", "widths", "missing", f"features differ in width: {said}", remedy)
-
-
-def to_extract(params: Params, layout: Layout) -> list[str]:
-    """Return the corpora of videos whose features are still to be extracted."""
-    names = [corpus_name(params, use) for use in USES]
-    waiting = [name for name in names if not (layout.features(name) / "index.parquet").is_file()]
-    return [name for name in waiting if name not in rendered(params) and _has_videos(layout.corpus(name))]
-
-
-def _has_videos(folder: Path) -> bool:
-    try:
-        return bool((Corpus.open(folder).videos["path"] != "").any())
-    except InputError:
-        return False

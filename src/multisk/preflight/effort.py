@@ -16,7 +16,7 @@ from multisk.layout import Layout
 from multisk.params import Benchmark, Params
 from multisk.pipeline.methods import method_model
 from multisk.preflight.checks import Check
-from multisk.preflight.corpora import STREAMS, USES, Given, Use
+from multisk.preflight.given import STREAMS, USES, Given, Use
 
 # Bytes per parameter, all in single precision.
 TRAINED = 4 + 4 + 4 + 8  # in memory: weights, gradients, moving average, Adam's two moments

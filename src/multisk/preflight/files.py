@@ -7,7 +7,7 @@ from multisk.errors import InputError
 from multisk.layout import Layout
 from multisk.params import Params
 from multisk.preflight.checks import Check
-from multisk.preflight.corpora import to_extract
+from multisk.preflight.given import to_extract
 from multisk.published.wordvectors import file_dimension
 from multisk.resumable import file_digest
 

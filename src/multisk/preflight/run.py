@@ -5,9 +5,10 @@ from pathlib import Path
 from multisk.layout import Layout
 from multisk.params import Params
 from multisk.preflight.checks import Check
-from multisk.preflight.corpora import corpus_checks, open_corpora
+from multisk.preflight.corpora import corpus_checks
 from multisk.preflight.effort import effort_checks, efforts, step_times
 from multisk.preflight.files import network_checks, word_check
+from multisk.preflight.given import open_corpora
 from multisk.preflight.machine import machine_checks
 
 

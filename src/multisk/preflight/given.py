@@ -1,0 +1,82 @@
+"""The corpora that settings name: what each is used for, and those that are there."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, Self
+
+from multisk.corpora.manifest import Corpus
+from multisk.errors import InputError
+from multisk.features.store import FeatureStore
+from multisk.layout import Layout
+from multisk.params import Params
+from multisk.published.stores import open_features
+
+Use = Literal["pretrain", "youcook2", "msrvtt"]
+USES: tuple[Use, ...] = ("pretrain", "youcook2", "msrvtt")
+STREAMS = ("appearance", "motion", "logmel")
+
+
+@dataclass(frozen=True)
+class Given:
+    """A corpus that has features, and what it is used for."""
+
+    use: Use
+    corpus: Corpus
+    store: FeatureStore
+
+    @classmethod
+    def open(cls, params: Params, layout: Layout, use: Use) -> Self | None:
+        """Open what is there; None as long as it is not."""
+        name = corpus_name(params, use)
+        try:
+            return cls(use, Corpus.open(layout.corpus(name)), open_features(layout.features(name)))
+        except InputError:
+            return None
+
+    @cached_property
+    def usable(self) -> set[str]:
+        """The videos that have features."""
+        return set(self.store.videos())
+
+    def count(self, split: str) -> tuple[int, int]:
+        """Return how many items of a split have features, and how many it lists."""
+        listed = self.corpus.videos if self.corpus.clips is None else self.corpus.clips
+        videos = listed.loc[listed["split"] == split, "video_id"]
+        return int(videos.isin(self.usable).sum()), len(videos)
+
+    @property
+    def video_dimension(self) -> int:
+        """The width of its video tokens."""
+        return self.store.dimension("appearance") + self.store.dimension("motion")
+
+
+def corpus_name(params: Params, use: Use) -> str:
+    """Return the name of the corpus that is used for something."""
+    return str(getattr(params.clips, use).corpus)
+
+
+def rendered(params: Params) -> set[str]:
+    """Return the corpora that the pipeline makes itself."""
+    return {f"mini-{name}" for name in params.corpora.rendered}
+
+
+def open_corpora(params: Params, layout: Layout) -> dict[Use, Given]:
+    """Open the corpora that have features; millions of rows, which are read but once."""
+    found = {use: Given.open(params, layout, use) for use in USES}
+    return {use: given for use, given in found.items() if given}
+
+
+def to_extract(params: Params, layout: Layout) -> list[str]:
+    """Return the corpora of videos whose features are still to be extracted."""
+    names = [corpus_name(params, use) for use in USES]
+    waiting = [name for name in names if not (layout.features(name) / "index.parquet").is_file()]
+    return [name for name in waiting if name not in rendered(params) and has_videos(layout.corpus(name))]
+
+
+def has_videos(folder: Path) -> bool:
+    """Return whether a corpus lists video files; what was published as features has none."""
+    try:
+        return bool((Corpus.open(folder).videos["path"] != "").any())
+    except InputError:
+        return False
