@@ -154,6 +154,14 @@ def test_a_batch_larger_than_the_corpus_stops(look: Look, settings: dict[str, An
     assert (check.status, check.detail) == ("missing", "5 of 5 listed videos have features; a batch has 216")
 
 
+def test_a_share_of_the_videos_makes_fewer_steps(look: Look, settings: dict[str, Any]) -> None:
+    settings["clips"]["pretrain"]["share"] = 0.4
+    checks = look()
+    assert of(checks, "howto100m", "videos").detail.endswith("2 of them are used (clips.pretrain.share)")
+    # 15 epochs x (2 videos // 2)
+    assert " 15 steps of pretraining" in of(checks, "sspc", "training").detail
+
+
 def test_a_benchmark_smaller_than_its_clips_stops(look: Look, settings: dict[str, Any]) -> None:
     settings["clips"]["msrvtt"]["complete_size"] = 900
     check = of(look(), "msrvtt", "test clips")

@@ -152,7 +152,10 @@ def _trainable(given: Given, params: Params) -> Check:
     training = params.pretrain if given.use == "pretrain" else getattr(params.finetune, given.use)
     unit = "videos" if given.use == "pretrain" else "training clips"
     said = f"{have:,} of {listed:,} listed {unit} have features"
-    if have >= training.batch_size:
+    used = given.trained_on(params)
+    if used < have:
+        said += f", {used:,} of them are used (clips.pretrain.share)"
+    if used >= training.batch_size:
         return Check(name, unit, "ok", said)
     detail = f"{said}; a batch has {training.batch_size}"
     return Check(name, unit, "missing", detail, f"{OBTAIN[given.use]}; or lower batch_size in params.yaml")

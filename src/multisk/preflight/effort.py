@@ -57,7 +57,7 @@ def efforts(params: Params, layout: Layout, found: Mapping[Use, Given]) -> list[
     """Return what each method takes; nothing as long as the features are not there to be counted."""
     if set(found) != set(USES) or any(set(STREAMS) - set(given.store.streams()) for given in found.values()):
         return []
-    items = {use: given.count("train")[0] for use, given in found.items()}
+    items = {use: given.trained_on(params) for use, given in found.items()}
     dimensions = {
         "text_dimension": params.features.words.dimension,
         "video_dimension": found["pretrain"].video_dimension,

@@ -45,6 +45,11 @@ class Given:
         videos = listed.loc[listed["split"] == split, "video_id"]
         return int(videos.isin(self.usable).sum()), len(videos)
 
+    def trained_on(self, params: Params) -> int:
+        """Return how many items training goes over in an epoch."""
+        have = self.count("train")[0]
+        return max(1, round(params.clips.pretrain.share * have)) if self.use == "pretrain" and have else have
+
     @property
     def video_dimension(self) -> int:
         """The width of its video tokens."""
