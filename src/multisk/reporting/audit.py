@@ -1,7 +1,7 @@
 """Checks a site against the files that it names: every number, from its cell to the run that made it.
 
-What a cell says of itself (`data-file`, `data-key`, `data-made`; see `cells.Origin`) is looked up again, apart
-from the code that wrote it.
+What a cell says of itself (`data-file`, `data-key`, `data-made`; see `cells.Origin`) is looked up again,
+apart from the code that wrote it.
 """
 
 import csv
@@ -136,9 +136,8 @@ def made_of(found: list[list[Any]], made: str) -> list[float] | str:
     values = [value for part in found for value in part]
     if made == "value":
         return str(values[0]) if isinstance(values[0], str) else [float(values[0])]
-    simple = {"mean": fmean, "largest": max}
-    if made in simple:
-        return [float(simple[made](values))]
+    if made in ("mean", "largest"):
+        return [float(fmean(values) if made == "mean" else max(values))]
     if made == "minutes":
         return [sum(float(value or 0) for value in values) / 60]
     if made == "mean ± sd":
