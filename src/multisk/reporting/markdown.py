@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import pandas as pd
+
 from multisk.errors import InputError
 from multisk.reporting import tables, wording
+from multisk.reporting.claims import judge
 from multisk.reporting.inputs import Inputs
 from multisk.reporting.results import headline
 
@@ -20,11 +23,20 @@ def results_markdown(inputs: Inputs) -> str:
 
 
 def summary_markdown(inputs: Inputs) -> str:
-    """Return what the README shows: R@10 of every method."""
+    """Return what the README shows: R@10 of every method, and the verdict on every claim."""
     if inputs.metrics.empty:
         return "Not run: no metrics; `dvc repro` makes them.\n"
     table = tables.compact_table(headline(inputs.metrics), inputs.params)
-    return f"{_head(inputs)}\n\nR@10:\n\n{table.to_markdown(index=False, disable_numparse=True)}\n"
+    recalls = table.to_markdown(index=False, disable_numparse=True)
+    return f"{_head(inputs)}\n\nR@10, the best mean bold:\n\n{recalls}\n{_verdicts(inputs)}"
+
+
+def _verdicts(inputs: Inputs) -> str:
+    if not inputs.sources.claims.exists():
+        return ""
+    rows = [(f"{found.number}. {found.statement}", found.verdict) for found in judge(inputs.sources)]
+    table = pd.DataFrame(rows, columns=["claim of the paper", f"verdict, profile {inputs.params.profile}"])
+    return f"\n{table.to_markdown(index=False, disable_numparse=True)}\n"
 
 
 def _head(inputs: Inputs) -> str:
