@@ -1,6 +1,7 @@
 """Own videos, from files to a page: index and search with a model that the stages trained."""
 
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -74,6 +75,24 @@ def test_texts_and_sounds_are_answered(trained, own, tmp_path):
     page = (tmp_path / "found.html").read_text()
     assert page.count("data:image/jpeg") == 4
     assert "summer/" in page
+
+
+def test_a_thousand_clips_are_indexed_and_searched(trained, tmp_path):
+    (tmp_path / "videos").mkdir()
+    for corpus in ("mini-howto", "mini-youcook2"):
+        for file in (trained / "data/corpora" / corpus / "videos").glob("*.mp4"):
+            shutil.copy(file, tmp_path / "videos")
+    index = make(trained, tmp_path, seconds=0.05)
+    assert len(index.clips) > 1000
+    assert index.joint.shape[0] == len(index.clips)
+    wanted = index.clips.iloc[900]
+    searcher = Searcher.open(tmp_path / "index")
+    found = searcher.clip(wanted["file"], top=len(index.clips), start=wanted["start"])
+    same = (found["file"] == wanted["file"]) & (found["start"] == wanted["start"])
+    assert found["score"][same].item() == pytest.approx(found["score"].max(), abs=1e-3)
+    begin = time.perf_counter()
+    assert len(searcher.text(" ".join(searcher.words.vocabulary[:4]))) == 10
+    assert time.perf_counter() - begin < 1
 
 
 def test_what_is_done_is_not_done_again(trained, own):

@@ -42,7 +42,13 @@ def search(
 
     searcher = Searcher.open(index)
     found = ask(searcher, text=text, audio=audio, clip=clip, start=start, top=top)
-    typer.echo(found.to_string(index=False))
+    typer.echo(found.assign(file=[_short(file) for file in found["file"]]).round(3).to_string(index=False))
     if html is not None:
         write_search_page(found, text or str(audio or clip), html, videos=searcher.index.made.videos)
         typer.echo(f"{html}: written")
+
+
+def _short(file: str) -> str:
+    """Write a path below the current folder as people would."""
+    path = Path(file)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file
