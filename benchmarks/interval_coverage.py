@@ -87,7 +87,8 @@ def without_effect(seeds: int, spread: float, worlds: int) -> dict[str, str]:
     means = pd.DataFrame(rows).mean()
     points = ("std of R@10", "half width")
     return {"seeds": str(seeds)} | {
-        str(name): f"{value:.1f}" if name in points else f"{100 * value:.1f} %" for name, value in means.items()
+        str(name): f"{value:.1f}" if name in points else f"{100 * value:.1f} %"
+        for name, value in means.items()
     }
 
 
