@@ -9,7 +9,16 @@ from math import prod
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from multisk.errors import InputError, one_line
 
@@ -499,7 +508,14 @@ class Between(Section):
         return self
 
 
+def _kind_of_values(values: Any) -> str:
+    return "choices" if isinstance(values, list | tuple) else "between"
+
+
 Choices = Annotated[tuple[bool | int | float | str, ...], Field(min_length=1)]
+Values = Annotated[
+    Annotated[Choices, Tag("choices")] | Annotated[Between, Tag("between")], Discriminator(_kind_of_values)
+]
 Objective = Literal["close", "far", "mean"]
 
 
@@ -517,7 +533,7 @@ class Study(Section):
     epochs: Count  # with all videos; a trial with a share of them takes as many steps
     seeds: Annotated[tuple[Natural, ...], Field(min_length=1)]  # of a trial, whose value is their mean
     trials: Count | None  # finished ones in all; None: each point of the grid once
-    space: Annotated[dict[str, Choices | Between], Field(min_length=1)]  # by dotted key, or a name of `names`
+    space: Annotated[dict[str, Values], Field(min_length=1)]  # by dotted key, or a name of `names`
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:

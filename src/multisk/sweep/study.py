@@ -1,9 +1,9 @@
 """Studies: what identifies them, who runs which trial, and how they end.
 
-A study's trials are queued before anybody runs one, each under an index that it keeps for good: workers take
-them from the queue. So `trials` are started once each, however many workers there are, and a trial that was
-killed goes back into the queue under the same index. (Optuna's own GridSampler takes a killed point for a
-visited one, and gives two workers the same point at times.)
+Workers take turns at beginning a trial. Whose turn it is puts the next one into Optuna's queue, under an
+index that the trial keeps for good, and takes it from there. So each index is begun once, however many
+workers there are, and a trial that was killed goes back into the queue, before all others. (Optuna's
+GridSampler alone takes a killed point for a visited one, and gives two workers the same point at times.)
 """
 
 import logging
@@ -85,11 +85,10 @@ def work(kept: Any, storage: Any, study: Study, objective: Trials, total: int, s
         while True:
             with ExitStack() as turn:
                 turn.enter_context(exclusive(storage))
-                waiting = _queue(kept, study, total)
+                waiting = _next(kept, study, total)
                 if waiting:
-                    _choose_by(kept, study, settings, min(trial.user_attrs[INDEX] for trial in waiting))
-
-                    _run_next(kept, objective, turn)
+                    _choose_by(kept, study, settings, waiting.user_attrs[INDEX])
+                    _run(kept, objective, turn)
                 running = [t for t in kept.get_trials(deepcopy=False) if _state(t) == "RUNNING"]
             bar.n = len(_lasting(kept)) - len(running)
             bar.refresh()
@@ -99,7 +98,7 @@ def work(kept: Any, storage: Any, study: Study, objective: Trials, total: int, s
                 time.sleep(min(1.0, settings.heartbeat_seconds))
 
 
-def _run_next(kept: Any, objective: Trials, turn: ExitStack) -> None:
+def _run(kept: Any, objective: Trials, turn: ExitStack) -> None:
     """Run the first trial of the queue; the turn ends when it has begun."""
     from optuna.exceptions import UpdateFinishedTrialError
 
@@ -120,8 +119,8 @@ def _run_next(kept: Any, objective: Trials, turn: ExitStack) -> None:
         raise
 
 
-def _queue(kept: Any, study: Study, total: int) -> list[Any]:
-    """Queue what is missing: trials that were killed, points that nobody began; return what waits."""
+def _next(kept: Any, study: Study, total: int) -> Any | None:
+    """Return the first trial of the queue: one that was killed, else the first that nobody began."""
     from optuna.storages import fail_stale_trials
 
     with warnings.catch_warnings():
@@ -131,11 +130,13 @@ def _queue(kept: Any, study: Study, total: int) -> list[Any]:
     lost = [t for t in kept.get_trials(deepcopy=False) if _state(t) == "RUNNING"]
     _requeue(kept, [trial for trial in lost if trial.user_attrs.get(BEGUN) != trial.number])
     there = {trial.user_attrs[INDEX] for trial in _lasting(kept)}
-    points = grid(study) if study.sampler == "grid" else [{}]
-    for index in range(total):
-        if index not in there:
-            kept.enqueue_trial(points[index % len(points)], user_attrs={INDEX: index})
-    return [trial for trial in kept.get_trials(deepcopy=False) if _state(trial) == "WAITING"]
+    missing = [index for index in range(total) if index not in there]
+    waiting = [trial for trial in kept.get_trials(deepcopy=False) if _state(trial) == "WAITING"]
+    if missing and not waiting:
+        points = grid(study) if study.sampler == "grid" else [{}]
+        kept.enqueue_trial(points[missing[0] % len(points)], user_attrs={INDEX: missing[0]})
+        waiting = kept.get_trials(deepcopy=False)[-1:]
+    return waiting[0] if waiting else None
 
 
 def _lasting(kept: Any) -> list[Any]:
