@@ -1,0 +1,111 @@
+"""Trials in the tiny world: pruning, seeds, shares of the videos, and what is exported of them."""
+
+from collections import Counter
+
+import pandas as pd
+import pytest
+
+from multisk.layout import Layout
+from multisk.params import load_params
+from multisk.resumable import read_json
+from multisk.sweep import trial as trials
+from multisk.sweep.study import sweep
+
+
+class Scores:
+    """Stands for the validation: a trial with more anchors is worse, and each epoch is better."""
+
+    def __init__(self, params, _benchmarks):
+        self.count = params.methods["sspc"].sspc.anchors.count
+        self.calls = 0
+
+    def __call__(self, _model):
+        self.calls += 1
+        return {
+            "close": 10.0 * self.calls - self.count,
+            "far": 0.0,
+            "mean": 5.0 * self.calls - self.count / 2,
+        }
+
+
+@pytest.fixture
+def run(world, settings, write_settings, monkeypatch):
+    """Run a study `pruned` with some entries changed; return study.json and trials.parquet."""
+
+    def run_study(**changes):
+        settings["sweep"]["others"]["pruned"] = {
+            "methods": ["sspc"],
+            "sampler": "grid",
+            "objectives": ["close"],
+            "pruner": None,
+            "epochs": 4,
+            "seeds": [0],
+            "trials": None,
+            "space": {"anchors": [4, 6, 8, 10, 12]},
+            **changes,
+        }
+        write_settings(world, settings)
+        monkeypatch.chdir(world)
+        content = sweep(load_params(), "pruned", Layout())
+        return content, pd.read_parquet(world / "runs/sweep/pruned/trials.parquet")
+
+    return run_study
+
+
+@pytest.mark.parametrize("pruner", ["median", "halving"])
+def test_hopeless_trials_are_stopped_by_the_validation_during_training(world, run, monkeypatch, pruner):
+    monkeypatch.setattr(trials, "Validation", Scores)
+    content, table = run(pruner=pruner)
+    assert content["trials"]["pruned"] > 0
+    assert content["trials"]["finished"] + content["trials"]["pruned"] == 5
+    assert content["pareto"] == [0]
+    for row in table.itertuples():
+        folder = (world / row.file).parent
+        steps = (folder / "steps.jsonl").read_text().splitlines()
+        assert len(steps) == 2 * row.epochs, "four videos make two steps of two"
+        assert (row.epochs < 4) == (row.state == "pruned")
+        assert read_json(folder / "run.json")["status"] == "finished"
+        assert len(read_json(folder / "validation.json")) == row.epochs
+        assert not (folder / "checkpoint.pt").exists()
+
+
+def test_without_a_pruner_every_trial_is_trained_to_its_end(run, monkeypatch):
+    monkeypatch.setattr(trials, "Validation", Scores)
+    content, table = run()
+    assert content["trials"] == {"finished": 5, "pruned": 0, "failed": 0}
+    assert set(table["epochs"]) == {4}
+    assert table["value/close"].tolist() == [6.0, 4.0, 2.0, 0.0, -2.0]
+    assert content["importance"] == {"evaluator": "fanova", "values": {"close": {"anchors": 1.0}}}
+
+
+def test_a_trial_is_the_mean_of_its_seeds_which_are_kept(run, world):
+    content, table = run(objectives=["close", "far"], seeds=[0, 5], space={"anchors": [4, 8]}, epochs=1)
+    assert Counter(zip(table["number"], table["seed"], strict=True)) == {
+        (number, seed): 1 for number in (0, 1) for seed in (0, 5)
+    }
+    assert content["trials"]["finished"] == 2
+    assert [entry["name"] for entry in content["objectives"]] == ["close", "far"]
+    means = table.groupby("number")[["value/close", "value/far"]].mean()
+    assert content["best"] == {"close": means["value/close"].max(), "far": means["value/far"].max()}
+    for row in table.itertuples():
+        metrics = read_json((world / row.file).parent / "metrics.json")
+        assert metrics["validation"]["close"] == table.loc[row.Index, "value/close"]
+        assert read_json(world / row.file)["seed"] == row.seed
+    assert table["peak_mb"].gt(0).all()
+    assert set(table.loc[table["pareto"], "number"]) == set(content["pareto"])
+
+
+def test_a_share_of_the_videos_takes_as_many_steps(run, world):
+    _, table = run(space={"share": [0.5, 1.0]}, epochs=2, methods=["contrastive", "sspc"])
+    assert table["method"].tolist() == ["contrastive", "contrastive", "sspc", "sspc"]
+    assert table["param/share"].tolist() == [0.5, 1.0, 0.5, 1.0]
+    logs = [(world / file).parent / "steps.jsonl" for file in table["file"]]
+    assert [len(log.read_text().splitlines()) for log in logs] == [4, 4, 4, 4]
+
+
+def test_the_export_is_the_same_when_it_is_repeated(run, world):
+    run(space={"anchors": [4, 8]}, epochs=1)
+    files = [world / "runs/sweep/pruned" / name for name in ("study.json", "trials.parquet")]
+    before = [path.read_bytes() for path in files]
+    run(space={"anchors": [4, 8]}, epochs=1)
+    assert [path.read_bytes() for path in files] == before

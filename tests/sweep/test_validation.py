@@ -1,0 +1,119 @@
+"""What trials are judged by: a part of the training clips, and nothing that training would notice."""
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from multisk.corpora.manifest import Corpus
+from multisk.layout import Layout
+from multisk.params import load_params
+from multisk.pipeline.inputs import Inputs
+from multisk.pipeline.methods import method_model
+from multisk.pipeline.pretrain import train_method
+from multisk.sweep.validation import Validation, validation_corpus
+
+
+@pytest.fixture
+def opened(made):
+    """The tiny world's settings and benchmarks."""
+    params = load_params(made / "params.yaml")
+    layout = Layout(made)
+    names = ("youcook2", "msrvtt")
+    return params, layout, {name: Inputs.open(layout, params.benchmark(name).corpus) for name in names}
+
+
+def corpus_of(videos, clips_per_video):
+    rows = [
+        {
+            "clip_id": f"{split}-{video}-{clip}",
+            "video_id": f"{split}-{video}",
+            "start": 0.0,
+            "end": 1.0,
+            "split": split,
+            "captions": ["one", "two", "three"] if split == "train" else ["one"],
+        }
+        for split in ("train", "validation", "test")
+        for video in range(videos)
+        for clip in range(clips_per_video)
+    ]
+    return Corpus(None, "bench", "captioned", "", "digest", pd.DataFrame(), pd.DataFrame(rows))
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 1.0])
+def test_the_part_is_whole_training_videos_with_one_caption_each(share):
+    clips = validation_corpus(corpus_of(20, 3), share).clips
+    assert set(clips["split"]) == {"train"}
+    assert len(clips) == 3 * round(20 * share)
+    assert (clips.groupby("video_id").size() == 3).all()
+    assert all(captions == ["one"] for captions in clips["captions"])
+
+
+def test_a_larger_part_contains_a_smaller_one():
+    parts = [set(validation_corpus(corpus_of(20, 1), n / 10).clips["clip_id"]) for n in range(1, 11)]
+    assert all(fewer < more for fewer, more in pairwise(parts))
+
+
+def test_no_test_clip_is_ever_read(opened, monkeypatch):
+    params, _, benchmarks = opened
+    tested = set()
+    for inputs in benchmarks.values():
+        clips = inputs.corpus.clips
+        tested |= set(clips.loc[clips["split"] != "train", "video_id"])
+    judged = Validation(params, benchmarks)
+    seen = Seen(monkeypatch, benchmarks)
+    model = method_model(params, "sspc", benchmarks["youcook2"].dimensions)
+    found = judged(model)
+    assert seen.videos, "nothing was read"
+    assert not seen.videos & tested
+    assert set(found) == {"close", "far", "mean"}
+    assert found["mean"] == (found["close"] + found["far"]) / 2
+
+
+class Seen:
+    """Notes the videos whose features are read."""
+
+    def __init__(self, monkeypatch, benchmarks):
+        self.videos = set()
+        store = type(next(iter(benchmarks.values())).store)
+        read, length = store.read, store.length
+
+        def noting(function):
+            def noted(this, video_id, *rest, **options):
+                self.videos.add(video_id)
+                return function(this, video_id, *rest, **options)
+
+            return noted
+
+        monkeypatch.setattr(store, "read", noting(read))
+        monkeypatch.setattr(store, "length", noting(length))
+
+
+def test_a_training_that_is_watched_ends_in_the_same_weights(opened, tmp_path):
+    params, layout, benchmarks = opened
+    inputs = Inputs.open(layout, params.clips.pretrain.corpus)
+    validation = Validation(params, benchmarks)
+    scores = []
+
+    def watch(epoch, model, average):
+        scores.append((epoch, validation(model)["mean"], validation(average)["mean"]))
+
+    for name, on_epoch in (("alone", None), ("watched", watch)):
+        train_method(params, "sspc", 0, inputs, tmp_path / name, Silence(), on_epoch)
+    alone, watched = (load_file(tmp_path / name / "model.safetensors") for name in ("alone", "watched"))
+    assert all(torch.equal(alone[key], watched[key]) for key in alone)
+    assert [epoch for epoch, *_ in scores] == list(range(1, params.pretrain.epochs + 1))
+    assert np.isfinite(scores).all()
+
+
+class Silence:
+    """A step log that keeps nothing."""
+
+    def __call__(self, step, metrics):
+        pass
+
+    def rewind(self, step):
+        pass
