@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro method test lint ui bench requirements clean
+.PHONY: help setup repro method test lint ui dashboard bench requirements clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,7 @@ $(INSTALLED): requirements.txt pyproject.toml
 repro: setup ## run the whole pipeline and write reports/index.html
 	@multisk check
 	dvc repro
+	@multisk sync
 	@echo "The report: $(CURDIR)/reports/index.html"
 
 method: setup ## run methods of recipes/ up to their metrics: make method METHOD=avlnet

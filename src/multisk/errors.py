@@ -8,7 +8,7 @@ class InputError(ValueError):
     """
 
 
-class Diverged(InputError):
+class DivergedError(InputError):
     """A training whose numbers are no longer finite."""
 
 

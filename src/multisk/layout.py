@@ -52,7 +52,7 @@ class Layout:
         return self.root / "sweeps"
 
     def swept(self, study: str) -> Path:
-        """What a study came to."""
+        """Results of a study."""
         return self.runs / "sweep" / study
 
     @property

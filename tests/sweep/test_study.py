@@ -5,7 +5,7 @@ from collections import Counter
 import optuna
 import pytest
 
-from multisk.errors import Diverged, InputError
+from multisk.errors import DivergedError, InputError
 from multisk.sweep.space import grid, suggest
 from multisk.sweep.storage import connect, opened
 from multisk.sweep.study import _kept, identity, work
@@ -24,7 +24,7 @@ class Worker:
         self.begun.append((index, tuple(point.values())))
         try:
             self.fate(index)
-        except Diverged:
+        except DivergedError:
             trial.set_user_attr(DIVERGED, True)
             raise
         value = float(sum(value for value in point.values() if not isinstance(value, str)))
@@ -117,7 +117,7 @@ def test_a_search_that_was_stopped_proposes_what_it_would_have_proposed(search, 
 def test_a_trial_that_diverges_fails_for_good_and_the_study_goes_on(grid_study, optuna_settings):
     def fate(index):
         if index == 2:
-            raise Diverged("not finite")
+            raise DivergedError("not finite")
 
     assert states(Worker(grid_study, optuna_settings, fate).run()) == {"COMPLETE": 5, "FAIL": 1}
     again = Worker(grid_study, optuna_settings)

@@ -17,7 +17,7 @@ from typing import Any, get_args
 
 from tqdm import tqdm
 
-from multisk.errors import Diverged
+from multisk.errors import DivergedError
 from multisk.layout import Layout, home
 from multisk.params import Benchmark, Optuna, Params, Study
 from multisk.pipeline.inputs import Inputs, sections
@@ -77,7 +77,7 @@ def identity(params: Params, study: Study, datasets: list[str]) -> str:
 def work(kept: Any, storage: Any, study: Study, objective: Trials, total: int, settings: Optuna) -> None:
     """Run trials until `total` of the study are finished, by this worker or others.
 
-    Raises what a trial raised, but for Diverged: such a trial has failed for good, and the study goes on.
+    Raises what a trial raised, but for DivergedError: such a trial has failed for good, and the study goes on.
     """
     if storage.engine.dialect.name == "sqlite":  # for one worker: whatever seems to run was killed
         _requeue(kept, [trial for trial in kept.get_trials(deepcopy=False) if _state(trial) == "RUNNING"])
@@ -111,7 +111,7 @@ def _run(kept: Any, objective: Trials, turn: ExitStack) -> None:
         return objective(trial)
 
     try:
-        kept.optimize(run, n_trials=1, catch=(Diverged,))
+        kept.optimize(run, n_trials=1, catch=(DivergedError,))
     except UpdateFinishedTrialError:
         pass  # another worker took this one for dead, and tells the result in its place
     except KeyboardInterrupt:

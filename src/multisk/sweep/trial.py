@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from multisk.errors import Diverged, InputError
+from multisk.errors import DivergedError, InputError
 from multisk.params import Benchmark, Params, Study
 from multisk.pipeline.inputs import Inputs
 from multisk.pipeline.pretrain import pretraining_settings, train_method
@@ -55,7 +55,7 @@ class Trials:
     def __call__(self, trial: Any) -> list[float]:
         """Run a trial and return its value per objective, the mean over seeds.
 
-        Raises optuna.TrialPruned when the pruner stops it, and Diverged.
+        Raises optuna.TrialPruned when the pruner stops it, and DivergedError.
         """
         index = trial.user_attrs[INDEX]
         method, params = settings_of(self.params, self.name, self.study, suggest(trial, self.study))
@@ -83,7 +83,7 @@ class Trials:
             except TrialPruned as error:  # as good an end as any: the run has not failed
                 run.finish({"validation": watch.latest, "epochs": watch.epochs})
                 pruned = error
-            except Diverged:
+            except DivergedError:
                 trial.set_user_attr(DIVERGED, True)
                 raise
         if not self.params.sweep.keep_weights:

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from multisk.errors import Diverged
+from multisk.errors import DivergedError
 
 Scalars = dict[str, float]
 
@@ -53,7 +53,7 @@ class StepBuffer:
     def flush(self) -> tuple[Scalars, float]:
         """Hand the steps to the log; return the last one's metrics and the seconds that the steps took.
 
-        Raises Diverged for a step whose loss or gradient is not finite; it is not logged.
+        Raises DivergedError for a step whose loss or gradient is not finite; it is not logged.
         """
         if not self._steps:
             return {}, 0.0
@@ -72,7 +72,7 @@ class StepBuffer:
         if math.isfinite(row["loss"]) and math.isfinite(row.get("gradient_norm", 0.0)):
             return
         culprits = ", ".join(f"{name} {value}" for name, value in row.items() if not math.isfinite(value))
-        raise Diverged(
+        raise DivergedError(
             f"{self.directory}: step {step}: not finite: {culprits}; the last checkpoint is kept: lower "
             "learning_rate in params.yaml, or set mixed_precision to bf16 or no, and start afresh"
         )
