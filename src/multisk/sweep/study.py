@@ -77,7 +77,7 @@ def identity(params: Params, study: Study, datasets: list[str]) -> str:
 def work(kept: Any, storage: Any, study: Study, objective: Trials, total: int, settings: Optuna) -> None:
     """Run trials until `total` of the study are finished, by this worker or others.
 
-    Raises what a trial raised, but for DivergedError: such a trial has failed for good, and the study goes on.
+    Raises what a trial raised, but for DivergedError: such a trial has failed for good; the study goes on.
     """
     if storage.engine.dialect.name == "sqlite":  # for one worker: whatever seems to run was killed
         _requeue(kept, [trial for trial in kept.get_trials(deepcopy=False) if _state(trial) == "RUNNING"])
