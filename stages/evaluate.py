@@ -10,6 +10,7 @@ from multisk.params import Benchmark, load_params
 from multisk.pipeline.evaluate import evaluate, merged, test_sizes, weights_of
 from multisk.pipeline.inputs import Inputs, sections
 from multisk.resumable import code_digest, file_digest, resumable, write_json
+from multisk.side_by_side import side_by_side
 from multisk.tracking import read_steps
 
 
@@ -28,10 +29,9 @@ def main(method: str) -> None:
         **sections(params, "clips", "model", f"methods.{method}", "evaluate"),
     }
     with resumable(layout.evaluated(method), identity) as folder:
-        evaluations = {
-            seed: evaluate(params, method, seed, layout, inputs, folder / f"seed-{seed}") for seed in weights
-        }
-        metrics, tables = merged(evaluations)
+        jobs = [(params, method, seed, layout, inputs, folder / f"seed-{seed}") for seed in weights]
+        evaluations = side_by_side(evaluate, jobs, params.processes)
+        metrics, tables = merged(dict(zip(weights, evaluations, strict=True)))
         for name, table in tables:
             table.to_parquet(folder / f"{name}.parquet", index=False)
     write_json(layout.reports / "metrics" / f"{method}.json", metrics | test_sizes(params, inputs))

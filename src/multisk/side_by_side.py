@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from multiprocessing import connection
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 NAME = "side-by-side"  # of the processes that work here, with their number
 
@@ -21,31 +21,63 @@ Result = TypeVar("Result")
 def side_by_side(
     function: Callable[..., Result], jobs: Sequence[tuple[Any, ...]], processes: int
 ) -> list[Result]:
-    """Call `function(*job)` for each job, `processes` at a time, and return the results in their order.
+    """Call `function(*job)` for each job, `processes` at a time; see `SideBySide`."""
+    with SideBySide(processes) as together:
+        return together(function, jobs)
+
+
+class SideBySide:
+    """Processes that work on independent jobs, and wait for further ones until the block ends.
 
     Each process has its share of the cores as threads, also when fewer jobs are left: what a job computes
-    does not depend on its neighbours. Function, jobs and results must be picklable, and a job must be able to
-    go on where it was interrupted: at Ctrl-C, or when a job fails, the others are interrupted, too.
-
-    Raises what the first failing job raised.
+    does not depend on its neighbours. A single job, all jobs with one process, and all with a GPU are done
+    here, one by one.
     """
-    import torch
 
-    if processes == 1 or len(jobs) == 1 or torch.cuda.is_available():
-        return [function(*job) for job in jobs]
-    threads = max(1, (os.cpu_count() or 1) // processes)
-    context = multiprocessing.get_context("spawn")
-    shared = (threads, context.Value("i", 0))
-    with ProcessPoolExecutor(min(processes, len(jobs)), context, _begin, shared) as pool:
-        futures = [pool.submit(function, *job) for job in jobs]
+    def __init__(self, processes: int) -> None:
+        self.processes = processes
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def __call__(self, function: Callable[..., Result], jobs: Sequence[tuple[Any, ...]]) -> list[Result]:
+        """Call `function(*job)` for each job and return the results in their order.
+
+        Function, jobs and results must be picklable, and a job must be able to go on where it was
+        interrupted: at Ctrl-C, or when a job fails, the others are interrupted, too.
+
+        Raises what the first failing job raised.
+        """
+        import torch
+
+        if self.processes == 1 or len(jobs) == 1 or torch.cuda.is_available():
+            return [function(*job) for job in jobs]
+        self._pool = self._pool or self._begun(len(jobs))
+        futures = [self._pool.submit(function, *job) for job in jobs]
         try:
             wait(futures, return_when=FIRST_EXCEPTION)
             _raise_failure(futures)
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            self._pool.shutdown(wait=False, cancel_futures=True)
             _interrupt(futures)
+            self._end()
             raise
-    return [future.result() for future in futures]
+        return [future.result() for future in futures]
+
+    def _begun(self, jobs: int) -> ProcessPoolExecutor:
+        threads = max(1, (os.cpu_count() or 1) // self.processes)
+        context = multiprocessing.get_context("spawn")
+        shared = (threads, context.Value("i", 0))
+        return ProcessPoolExecutor(min(self.processes, jobs), context, _begin, shared)
+
+    def _end(self) -> None:
+        if self._pool:
+            self._pool.shutdown()
+        self._pool = None
 
 
 def end_with_parent() -> None:

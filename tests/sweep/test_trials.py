@@ -8,7 +8,7 @@ import pytest
 from multisk.layout import Layout
 from multisk.params import load_params
 from multisk.resumable import read_json
-from multisk.sweep import trial as trials
+from multisk.sweep import seed
 from multisk.sweep.study import sweep
 
 
@@ -54,7 +54,7 @@ def run(world, settings, write_settings, monkeypatch):
 
 @pytest.mark.parametrize("pruner", ["median", "halving"])
 def test_hopeless_trials_are_stopped_by_the_validation_during_training(world, run, monkeypatch, pruner):
-    monkeypatch.setattr(trials, "Validation", Scores)
+    monkeypatch.setattr(seed, "Validation", Scores)
     content, table = run(pruner=pruner)
     assert content["trials"]["pruned"] > 0
     assert content["trials"]["finished"] + content["trials"]["pruned"] == 5
@@ -70,7 +70,7 @@ def test_hopeless_trials_are_stopped_by_the_validation_during_training(world, ru
 
 
 def test_without_a_pruner_every_trial_is_trained_to_its_end(run, monkeypatch):
-    monkeypatch.setattr(trials, "Validation", Scores)
+    monkeypatch.setattr(seed, "Validation", Scores)
     content, table = run()
     assert content["trials"] == {"finished": 5, "pruned": 0, "failed": 0}
     assert set(table["epochs"]) == {4}

@@ -18,6 +18,7 @@ from multisk.errors import InputError
 from multisk.models.embeddings import averaged_pairs
 from multisk.resumable import read_json, write_json
 from multisk.sampling.collate import Item, collate_clips
+from multisk.side_by_side import place
 
 Arrays = dict[str, np.ndarray]
 PARTS = ("joint", "input", "nonempty")
@@ -82,7 +83,7 @@ def embed(
     clip_ids, captions, parts = [], [], []
     training = model.training
     model.eval()
-    for batch in tqdm(loader, desc="embed", unit="batch", disable=None):
+    for batch in tqdm(loader, desc="embed", unit="batch", disable=None, position=place()):
         tensors = {key: value.to(device) for key, value in batch.items() if isinstance(value, Tensor)}
         embeddings = model(tensors)
         parts.append({part: _to_numpy(getattr(embeddings, part)) for part in PARTS})

@@ -23,6 +23,7 @@ from multisk.params import Benchmark, Optuna, Params, Study
 from multisk.pipeline.inputs import Inputs, sections
 from multisk.pipeline.methods import TRAINING_CODE
 from multisk.resumable import code_digest, digest
+from multisk.side_by_side import SideBySide
 from multisk.sweep.export import export
 from multisk.sweep.space import check, choices_of, grid, study_of
 from multisk.sweep.storage import exclusive, opened
@@ -52,8 +53,11 @@ def sweep(params: Params, name: str, layout: Layout, trials: int | None = None) 
     folder = Layout(home()).sweeps / full_name
     with opened(params.optuna) as storage:
         kept = _kept(storage, full_name, study)
-        with _tracked(params, name, study, datasets, folder, storage) as run:
-            objective = Trials(params, name, study, pretraining, benchmarks, folder, run.run_key)
+        with (
+            _tracked(params, name, study, datasets, folder, storage) as run,
+            SideBySide(params.processes) as together,
+        ):
+            objective = Trials(params, name, study, pretraining, benchmarks, folder, run.run_key, together)
             work(kept, storage, study, objective, total, params.optuna)
             with exclusive(storage):
                 content = export(kept, params, name, study, folder, layout.swept(name))

@@ -1,26 +1,25 @@
-"""A trial: a pretraining with other settings, judged on the validation part."""
+"""A trial: a pretraining with other settings, once per seed, judged on the validation part."""
 
 import fcntl
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import call
 from pathlib import Path
 from typing import Any
 
 from multisk.errors import DivergedError, InputError
 from multisk.params import Benchmark, Params, Study
 from multisk.pipeline.inputs import Inputs
-from multisk.pipeline.pretrain import pretraining_settings, train_method
-from multisk.resumable import digest
-from multisk.sweep.space import grid, place, settings_of, suggest
-from multisk.sweep.validation import Validation
-from multisk.sweep.watch import Watch
-from multisk.tracking import Run
+from multisk.side_by_side import SideBySide
+from multisk.sweep.seed import SeedRun
+from multisk.sweep.space import Point, grid, place, settings_of, suggest
 
 INDEX, DIVERGED = "index", "diverged"  # what an Optuna trial carries: its number for good; why it failed
 CODE = (
     "sweep/trial.py",
+    "sweep/seed.py",
     "sweep/watch.py",
     "sweep/space.py",
     "sweep/validation.py",
@@ -42,6 +41,7 @@ class Trials:
         pretraining, benchmarks: opened corpora.
         folder: of the study's runs.
         parent: `run_key` of the study's run.
+        together: where the seeds of a trial are trained side by side.
     """
 
     params: Params
@@ -51,6 +51,7 @@ class Trials:
     benchmarks: dict[Benchmark, Inputs]
     folder: Path
     parent: str
+    together: SideBySide
 
     def __call__(self, trial: Any) -> list[float]:
         """Run a trial and return its value per objective, the mean over seeds.
@@ -58,53 +59,39 @@ class Trials:
         Raises optuna.TrialPruned when the pruner stops it, and DivergedError.
         """
         index = trial.user_attrs[INDEX]
-        method, params = settings_of(self.params, self.name, self.study, suggest(trial, self.study))
-        paced = self._paced(params)
-        validation = Validation(paced, self.benchmarks)
-        found = []
         with _held(self.folder / f"trial-{index}") as folder:
-            for position, seed in enumerate(seeds_of(self.study, index)):
-                run = self._run(trial, method, paced, seed, folder / f"seed-{seed}")
-                watch = Watch(trial, self.study, position, paced, validation, run.directory)
-                self._train(trial, method, paced, seed, run, watch)
-                trial.set_user_attr(f"seed-{seed}", watch.latest)
-                found.append(watch.latest)
-        return [sum(values[name] for values in found) / len(found) for name in self.study.objectives]
-
-    def _train(self, trial: Any, method: str, params: Params, seed: int, run: Run, watch: Watch) -> None:
-        from optuna import TrialPruned
-
-        pruned = None
-        with run:
+            runs = self._runs(index, suggest(trial, self.study), folder)
             try:
-                watch.repeat()
-                result = train_method(params, method, seed, self.pretraining, run.directory, run, watch)
-                run.finish({"validation": watch.latest, "epochs": watch.epochs, "training": result.summary})
-            except TrialPruned as error:  # as good an end as any: the run has not failed
-                run.finish({"validation": watch.latest, "epochs": watch.epochs})
-                pruned = error
+                if self.study.pruner:  # it judges the seeds one after the other
+                    found = [run(trial) for run in runs]
+                else:
+                    found = self.together(call, [(run,) for run in runs])
             except DivergedError:
                 trial.set_user_attr(DIVERGED, True)
                 raise
-        if not self.params.sweep.keep_weights:
-            for path in (run.directory / "checkpoint.pt", *run.directory.glob("*.safetensors")):
-                path.unlink(missing_ok=True)
-        if pruned:
-            raise pruned
+        for run, values in zip(runs, found, strict=True):
+            trial.set_user_attr(f"seed-{run.seed}", values)
+        return [sum(values[name] for values in found) / len(found) for name in self.study.objectives]
 
-    def _run(self, trial: Any, method: str, params: Params, seed: int, folder: Path) -> Run:
-        return Run(
-            folder,
-            params.tracking,
-            stage="sweep",
-            method=method,
-            seed=seed,
-            profile=params.profile,
-            params={"point": dict(trial.params), **pretraining_settings(params, method)},
-            dataset_digest=digest([self.pretraining.digest, *(b.digest for b in self.benchmarks.values())]),
-            parent=self.parent,
-            trial=trial.user_attrs[INDEX],
-        )
+    def _runs(self, index: int, point: Point, folder: Path) -> list[SeedRun]:
+        method, params = settings_of(self.params, self.name, self.study, point)
+        paced = self._paced(params)
+        return [
+            SeedRun(
+                params=paced,
+                study=self.study,
+                method=method,
+                point=point,
+                index=index,
+                seed=seed,
+                position=position,
+                pretraining=self.pretraining,
+                benchmarks=self.benchmarks,
+                folder=folder / f"seed-{seed}",
+                parent=self.parent,
+            )
+            for position, seed in enumerate(seeds_of(self.study, index))
+        ]
 
     def _paced(self, params: Params) -> Params:
         """Set the trial's epochs: with a share of the videos, as many steps as with all, at the same pace.

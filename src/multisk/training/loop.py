@@ -26,6 +26,7 @@ from tqdm import tqdm
 from multisk.errors import InputError, one_line
 from multisk.params import Training
 from multisk.resumable import read_json, write_json
+from multisk.side_by_side import place
 from multisk.training.batches import Batches, Collate
 from multisk.training.checkpoint import (
     Progress,
@@ -157,7 +158,7 @@ def _run(
     hidden = None if accelerator.is_main_process else True  # None: shown in a terminal
     with (
         Interrupt() as interrupt,
-        tqdm(total=last, initial=progress.step, disable=hidden, unit="step") as bar,
+        tqdm(total=last, initial=progress.step, disable=hidden, unit="step", position=place()) as bar,
     ):
         buffer.restart_clock()
         for batch in batches.between(progress.step, last):
