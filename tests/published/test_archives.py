@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from multisk.errors import InputError
@@ -54,6 +55,31 @@ def test_goes_on_where_it_was_stopped(tmp_path: Path, form: str) -> None:
     unpack(archive, out)
     assert first.stat().st_mtime == 1
     assert last.read_bytes() == FILES["c.csv"]
+
+
+def npz(value: float) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, features=np.full(3, value))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_all_members_come_out_though_the_last_is_an_npz(tmp_path: Path, form: str) -> None:
+    files = {f"a/{number}_2d.npz": npz(number) for number in range(3)}
+    found = unpack(packed(tmp_path, form, files), tmp_path / "out")
+    assert {path.relative_to(tmp_path / "out").as_posix(): path.read_bytes() for path in found} == files
+
+
+def test_members_before_an_npz_are_checked_too(tmp_path: Path) -> None:
+    archive = packed(tmp_path, "tar", {"../x": b"1", "a.npz": npz(1)})
+    with pytest.raises(InputError, match=r"archive\.tar: refused: member '\.\./x'"):
+        unpack(archive, tmp_path / "in" / "out")
+    assert not list((tmp_path / "in").rglob("*.np*"))
+
+
+def test_a_zip_without_members_is_named_as_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"archive\.zip: holds no files"):
+        unpack(packed(tmp_path, "zip", {}), tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", ["../x", "a/../../x", "/x", "C:/x", "a\\..\\x", "\\\\host\\x"])

@@ -23,6 +23,7 @@ from multisk.errors import InputError, one_line
 BLOCK = 2**20
 UNIX_TYPE, UNIX_FILE, UNIX_FOLDER = 0o170000, 0o100000, 0o040000
 UNIX = 3  # zip: the system whose attributes a member has
+ZIP_BEGINNINGS = (b"PK\x03\x04", b"PK\x05\x06")  # a member, or the end of a zip without any
 
 
 class Member(NamedTuple):
@@ -56,7 +57,8 @@ def unpack(archive: Path | str, out: Path | str) -> list[Path]:
 
 
 def _members(archive: Path) -> Iterator[Member]:
-    if zipfile.is_zipfile(archive):
+    # By its beginning: a tar whose last member is a zip (an .npz) ends as a zip does.
+    if _begins(archive, 4) in ZIP_BEGINNINGS:
         with zipfile.ZipFile(archive) as opened:
             # The whole directory is known here, so nothing is written of an archive that is refused.
             infos = [info for info in opened.infolist() if _safe_zip(archive, info)]
@@ -80,9 +82,12 @@ def _members(archive: Path) -> Iterator[Member]:
 
 def _decompressed(archive: Path) -> IO[bytes]:
     openers: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
+    return openers.get(_begins(archive, 2), open)(archive, "rb")
+
+
+def _begins(archive: Path, length: int) -> bytes:
     with archive.open("rb") as file:
-        magic = file.read(2)
-    return openers.get(magic, open)(archive, "rb")
+        return file.read(length)
 
 
 def _safe_tar(archive: Path, info: tarfile.TarInfo) -> bool:
