@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +230,19 @@ def test_a_stopped_scan_goes_on(
     assert set(looked) == {"ccVID2", "ddVID3"}
     assert again.store.status.equals(whole.store.status)
     assert not log.exists()
+
+
+def test_a_tree_that_was_not_there_is_looked_for_again(
+    tmp_path: Path, howto_files: Files, captions: Path
+) -> None:
+    motion = tmp_path / "motion"
+    root = howto_files[1].appearance
+    files = howto_files[0], HowtoTree(root, motion, root)
+    for in_place in (True, False):
+        with pytest.raises(InputError, match="no usable motion features of 4 videos"):
+            run_import(tmp_path, files, captions, in_place=in_place)
+    shutil.copytree(root, motion)
+    assert len(run_import(tmp_path, files, captions).store.videos()) == 4
 
 
 def test_repaired_files_are_seen(tmp_path: Path, howto_files: Files, captions: Path) -> None:

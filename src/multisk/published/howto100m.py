@@ -121,7 +121,8 @@ Scan = dict[str, dict[str, Found]]
 def scan(tree: HowtoTree, listed: dict[str, str], log: Path, check_values: bool = False) -> Scan:
     """Look at the headers of all files of all listed videos, or (reading everything) at all values.
 
-    What is found goes to the file `log` at once; a killed scan goes on there. Delete it to look again.
+    What is found goes to the file `log` at once; a killed scan goes on there. Videos of which something was
+    missing or damaged are looked at again: by then it may be there (a disk mounted, a file mended).
     """
 
     def look(video_id: str) -> dict[str, Found]:
@@ -153,7 +154,11 @@ def _read_log(path: Path, identity: str) -> Scan:
         except ValueError:
             continue  # cut in two by a kill
         found[video_id] = {name: Found(*values) for name, values in streams.items()}
-    return found
+    return {
+        video_id: streams
+        for video_id, streams in found.items()
+        if not any(one.reason for one in streams.values())
+    }
 
 
 def dimensions_of(scanned: Scan) -> dict[str, int]:
