@@ -5,15 +5,17 @@ import os
 import pathlib
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from ruamel.yaml import YAML
 from safetensors import safe_open
 from torch import Tensor
 
 from multisk.errors import InputError
 from multisk.models.release import to_release
 from multisk.models.release_config import model_from_release_config
-from multisk.published.checkpoints import davenet_sizes, import_checkpoint, load_imported
+from multisk.published.checkpoints import davenet_sizes, import_checkpoint, load_imported, read_plain
 from multisk.resumable import file_digest
 
 FUSION = {"embed_dim": 8, "depth": 1, "num_heads": 2, "mlp_ratio": 1, "anc_len_txt": 3}
@@ -82,6 +84,47 @@ def test_bare_state_dicts_need_a_config(path, tmp_path, old_format):
     assert load_imported(written.with_suffix(".json")).anchors is not None
 
 
+@pytest.mark.parametrize("form", ["json", "json with tabs", "yaml"])
+def test_configs_are_json_or_yaml(path, tmp_path, form):
+    torch.save(released(), path)
+    config = tmp_path / f"config.{form[:4]}"
+    if form == "yaml":
+        YAML().dump({"arch": ARCH, "name": "a run"}, config)
+    else:
+        config.write_text(json.dumps({"arch": ARCH}, indent="\t" if "tabs" in form else None))
+    metafile = import_checkpoint(path, tmp_path, config=config).with_suffix(".json")
+    assert json.loads(metafile.read_text())["architecture"] == {**ARCH, "davenet": DAVENET, "package": None}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no such file; check the path"),
+        ("{", "cannot be read as JSON or YAML"),
+        ("arch: [1, 2", "cannot be read as JSON or YAML"),
+        ("arch: !!python/object/apply:os.system [ls]", "cannot be read as JSON or YAML"),
+        ("a: 1", "arch: missing"),
+        ("just text", "arch: missing"),
+    ],
+)
+def test_other_configs_are_named_as_a_users_files(path, tmp_path, content, message):
+    torch.save(released(), path)
+    config = tmp_path / "config.yaml"
+    if content is not None:
+        config.write_text(content)
+    with pytest.raises(InputError, match=rf"config\.yaml: {message}") as caught:
+        import_checkpoint(path, tmp_path / "out", config=config)
+    assert not any(words in str(caught.value) for words in ("\n", "dvc", "delete"))
+
+
+def test_folders_and_texts_are_not_called_damaged(path, tmp_path):
+    with pytest.raises(InputError, match="a folder; name the .pth file itself"):
+        import_checkpoint(tmp_path, tmp_path / "out")
+    path.write_text("<html>e: there is nothing here</html>")
+    with pytest.raises(InputError, match=r"latest_model\.pth: begins as no file of torch\.save does"):
+        import_checkpoint(path, tmp_path / "out")
+
+
 def test_half_precision_becomes_single(path, tmp_path):
     weights = {key: x.half() if x.is_floating_point() else x for key, x in released().items()}
     torch.save(checkpoint(state_dict=weights), path)
@@ -107,6 +150,35 @@ def test_avlnet_gives_the_same_embeddings(path, tmp_path):
     imported = load_imported(import_checkpoint(path, tmp_path))
     for m, expected in model(batch).joint.items():
         assert torch.equal(imported(batch).joint[m], expected)
+
+
+KINDS = ("float64", "float32", "float16", "int64", "int32", "uint8", "bool")
+
+
+@pytest.mark.parametrize(
+    ("old_format", "core"), [(False, b"numpy._core"), (True, b"numpy._core"), (True, b"numpy.core")]
+)
+def test_numpy_scalars_are_numbers(path, tmp_path, old_format, core):
+    content = checkpoint(monitor_best={kind: np.dtype(kind).type(1) for kind in KINDS}, epoch=np.int64(7))
+    torch.save(content, path, _use_new_zipfile_serialization=not old_format)
+    if old_format:  # names end with their line, so that they may be of any length; numpy 1 wrote others
+        path.write_bytes(path.read_bytes().replace(b"numpy._core", core))
+    assert core + b".multiarray" in path.read_bytes()
+    best = read_plain(path)["monitor_best"]
+    assert best == dict.fromkeys(KINDS, 1)
+    assert {type(value) for value in best.values()} == {float, int, bool}
+    written = import_checkpoint(path, tmp_path / "out")
+    assert json.loads(written.with_suffix(".json").read_text())["source"]["epoch"] == 7
+
+
+def test_numpy_scalars_of_objects_are_refused(path, tmp_path):
+    class Disguised:
+        def __reduce__(self) -> Any:
+            return np._core.multiarray.scalar, (np.dtype("O"), {})
+
+    torch.save(checkpoint(monitor_best=Disguised()), path)
+    with pytest.raises(InputError, match=r"latest_model\.pth: refused: it holds an array of Python objects"):
+        import_checkpoint(path, tmp_path / "out")
 
 
 def test_sizes_of_the_audio_network_are_in_the_weights():

@@ -110,7 +110,7 @@ def unpack(archive: Path, folder: Path) -> None:
 def import_checkpoint(
     path: Path,
     out: Annotated[Path, typer.Option(help="folder to write to")] = Path("checkpoints"),
-    config: Annotated[Path | None, typer.Option(help="JSON with `arch`, where the file has none")] = None,
+    config: Annotated[Path | None, typer.Option(help="config with `arch`, where the file has none")] = None,
     package: Annotated[str | None, typer.Option(help="msk or eao, where both have the class")] = None,
 ) -> None:
     """Convert a released .pth checkpoint into safetensors."""

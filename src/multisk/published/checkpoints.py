@@ -3,8 +3,9 @@
     <name>-<8 digits>.safetensors    weights under our names; the digits begin the file's own sha256
     <name>-<8 digits>.json           metafile: architecture, source, checksums, what was left over
 
-A .pth file is a pickle. It is read with torch's restricted loader, which builds tensors and plain
-containers and nothing else; checkpoints that hold other objects are refused by these objects' names.
+A .pth file is a pickle. It is read with torch's restricted loader, which builds tensors, plain containers
+and (here) numpy's scalars, as numbers, and nothing else; checkpoints that hold other objects are refused by
+these objects' names.
 """
 
 import json
@@ -23,12 +24,15 @@ from multisk.errors import InputError, one_line
 from multisk.models.release import StateDict, from_release
 from multisk.models.release_config import ReleasedModel, model_from_release_config
 from multisk.models.weights import load_weights
+from multisk.published.tables import read_settings
+from multisk.published.unpickle import RefusalError, numpy_scalars
 from multisk.resumable import file_digest, read_json, write_json
 
 log = logging.getLogger(__name__)
 
 Package = Literal["msk", "eao"]
 
+ZIP, PICKLE = b"PK", b"\x80"  # how new and old files of torch.save begin
 FOREIGN = re.compile(r"GLOBAL (\S+)")
 DAVENET_BLOCK = re.compile(r"davenet\.layer(\d+)\.(\d+)\.conv1\.weight", re.IGNORECASE)
 DAVENET_STEM = re.compile(r"davenet\.conv1\.weight", re.IGNORECASE)
@@ -43,7 +47,7 @@ def import_checkpoint(
         path: a .pth file of Multi-SK, EAO or AVLnet: a dict with `state_dict`, or a state dict alone (as
             some EMA files are); names may have DataParallel's prefix.
         out: folder to write to; importing again gives the same files.
-        config: JSON file with the section `arch` (`type`, `args`), for checkpoints that lack it.
+        config: JSON or YAML file with the section `arch` (`type`, `args`), for checkpoints that lack it.
         package: whose code trained it, where both have the class but compute means differently (see
             `model_from_release_config`).
 
@@ -97,17 +101,20 @@ def load_imported(path: Path) -> ReleasedModel:
 
 
 def read_plain(path: Path) -> Any:
-    """Read a .pth file that holds only tensors and plain containers.
+    """Read a .pth file that holds only tensors, plain containers and numbers.
 
     Tensors stay in the file until they are used. Raises InputError for a file that is missing, damaged, or
     holds anything else; that is named, and never called.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        with torch.serialization.safe_globals(numpy_scalars()):
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except FileNotFoundError:
         raise InputError(f"{path}: no such checkpoint; check the path") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: a folder; name the .pth file itself") from None
     except Exception as error:  # damaged pickles fail in every way that there is
-        raise InputError(f"{path}: {_what_is_wrong(error)}") from None
+        raise InputError(f"{path}: {_what_is_wrong(error, path)}") from None
 
 
 def davenet_sizes(weights: Mapping[str, Tensor]) -> dict[str, Any] | None:
@@ -132,14 +139,26 @@ def davenet_sizes(weights: Mapping[str, Tensor]) -> dict[str, Any] | None:
     }
 
 
-def _what_is_wrong(error: Exception) -> str:
+def _what_is_wrong(error: Exception, path: Path) -> str:
     text = one_line(error)
+    copy = "get a copy that holds `state_dict` and `config` as plain dictionaries"
     if foreign := FOREIGN.search(text):
-        return (
-            f"holds {foreign[1]}, which is not plain data, and is not opened; "
-            "get a copy that holds `state_dict` and `config` as plain dictionaries"
-        )
+        return f"holds {foreign[1]}, which is not plain data, and is not opened; {copy}"
+    if isinstance(error, RefusalError):
+        return f"refused: {text}; {copy}"
+    if not _may_be_saved(path):
+        return "begins as no file of torch.save does; check that it is the .pth file"
     return f"damaged or cut off ({type(error).__name__}: {text[:120]}); fetch it again"
+
+
+def _may_be_saved(path: Path) -> bool:
+    """Return whether a file begins as torch.save's do, or is cut off before that shows."""
+    try:
+        with path.open("rb") as file:
+            begin = file.read(len(ZIP))
+    except OSError:
+        return True
+    return ZIP.startswith(begin) or begin.startswith(PICKLE)
 
 
 def _state_dict(content: Any, path: Path) -> StateDict:
@@ -161,7 +180,7 @@ def _state_dict(content: Any, path: Path) -> StateDict:
 
 def _architecture(content: Any, config: Path | None, path: Path) -> dict[str, Any]:
     """Return `type` and `args`, and the sizes of the audio network where they are given."""
-    for place in (read_json(config),) if config else (content, content.get("config")):
+    for place in (read_settings(config),) if config else (content, content.get("config")):
         section = place.get("arch", place) if isinstance(place, Mapping) else None
         if isinstance(section, Mapping) and isinstance(section.get("type"), str):
             architecture = {"type": section["type"], "args": section.get("args", {})}
@@ -171,7 +190,7 @@ def _architecture(content: Any, config: Path | None, path: Path) -> dict[str, An
             except (TypeError, ValueError) as error:
                 raise InputError(f"{config or path}: arch: not plain data ({error})") from None
     raise InputError(
-        f"{config or path}: arch: missing; give the release's JSON config that has it (--config FILE)"
+        f"{config or path}: arch: missing; give the release's config (JSON or YAML) that has it (--config FILE)"
     )
 
 

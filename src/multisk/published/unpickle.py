@@ -32,7 +32,7 @@ def load_plain(path: Path | str) -> Any:
     try:
         with path.open("rb") as file:
             return _Unpickler(file).load()
-    except _RefusalError as error:
+    except RefusalError as error:
         raise InputError(f"{path}: refused: {error}; {REMEDY}") from None
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}; name a readable file") from None
@@ -42,7 +42,16 @@ def load_plain(path: Path | str) -> Any:
         raise InputError(f"{path}: empty, cut off or no pickle ({reason}); {REMEDY}") from None
 
 
-class _RefusalError(Exception):
+def numpy_scalars() -> list[tuple[Callable[..., Any], str]]:
+    """Return stand-ins for the names that a pickled numpy scalar asks for, as `torch.load` takes them.
+
+    A scalar becomes a Python number; none of numpy's own code is called with what the file says.
+    """
+    cores = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
+    return [(_Dtype, "numpy.dtype"), *((_scalar, name) for name in cores)]
+
+
+class RefusalError(Exception):
     """What a pickle asked for and does not get."""
 
 
@@ -56,10 +65,10 @@ class _Unpickler(pickle.Unpickler):
         try:
             return self._names[module, name]
         except KeyError:
-            raise _RefusalError(f"it asks for {f'{module}.{name}'[:200]!r}") from None
+            raise RefusalError(f"it asks for {f'{module}.{name}'[:200]!r}") from None
 
     def persistent_load(self, _pid: Any) -> Any:
-        raise _RefusalError("it refers to objects outside of the file")
+        raise RefusalError("it refers to objects outside of the file")
 
 
 class _Name:
@@ -74,7 +83,7 @@ class _Name:
         return self._build(*arguments)
 
     def __setstate__(self, state: Any) -> None:
-        raise _RefusalError("it alters a function")
+        raise RefusalError("it alters a function")
 
 
 class _Dtype:
@@ -85,13 +94,13 @@ class _Dtype:
     def __init__(self, spec: str, _align: bool = False, _copy: bool = False) -> None:
         if not isinstance(spec, str) or not ELEMENTS.fullmatch(spec):
             kind = "Python objects" if str(spec).startswith("O") else f"dtype {str(spec)[:50]!r}"
-            raise _RefusalError(f"it holds an array of {kind}")
+            raise RefusalError(f"it holds an array of {kind}")
         self._spec, self._order = spec, "|"
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, order, subdtype, names, fields, *_ = state
         if subdtype is not None or names or fields or order not in ("<", ">", "|", "="):
-            raise _RefusalError("it holds a structured array")
+            raise RefusalError("it holds a structured array")
         self._order = order
 
     def array(self, data: Any) -> np.ndarray:
@@ -99,10 +108,10 @@ class _Dtype:
         if isinstance(data, str):
             data = data.encode("latin1")
         if not isinstance(data, bytes | bytearray):
-            raise _RefusalError("it fills an array with Python objects")
+            raise RefusalError("it fills an array with Python objects")
         values = np.frombuffer(data, self.numpy)
         if self._spec[0] == "U" and values.view(self._ordered("u4")).max(initial=0) > sys.maxunicode:
-            raise _RefusalError("it holds characters that there are not")
+            raise RefusalError("it holds characters that there are not")
         return values
 
     @property
@@ -122,7 +131,7 @@ class _Array(np.ndarray[Any, Any]):
         _, shape, dtype, fortran, data = state
         values = _dtype(dtype).array(data)
         if math.prod(_shape(shape)) != len(values):
-            raise _RefusalError(f"it holds an array of shape {shape} with {len(values)} values")
+            raise RefusalError(f"it holds an array of shape {shape} with {len(values)} values")
         # Of bytes numpy keeps a reference; anything else would double the memory of a large pickle.
         checked: Any = (
             1,
@@ -157,7 +166,7 @@ def _stand_ins() -> dict[tuple[str, str], _Name]:
 
 
 def _not_called(*_: Any) -> Any:
-    raise _RefusalError("it makes an array by hand")
+    raise RefusalError("it makes an array by hand")
 
 
 def _reconstruct(_kind: Any, _shape: Any, _code: Any) -> _Array:
@@ -178,26 +187,26 @@ def _frombuffer(data: Any, dtype: Any, shape: Any, order: Any, axes: Any = None)
 
 def _dtype(dtype: Any) -> _Dtype:
     if not isinstance(dtype, _Dtype):
-        raise _RefusalError(f"it uses a {type(dtype).__name__} as dtype")
+        raise RefusalError(f"it uses a {type(dtype).__name__} as dtype")
     return dtype
 
 
 def _shape(shape: Any) -> tuple[int, ...]:
     if not isinstance(shape, tuple) or not all(type(size) is int and size >= 0 for size in shape):
-        raise _RefusalError("it holds an array without a shape")
+        raise RefusalError("it holds an array without a shape")
     return shape
 
 
 def _encode(text: str, codec: str) -> bytes:
     if type(text) is not str or codec not in ("latin1", "latin-1"):
-        raise _RefusalError(f"it uses the codec {str(codec)[:50]!r}")
+        raise RefusalError(f"it uses the codec {str(codec)[:50]!r}")
     return text.encode("latin1")
 
 
 def _bytes(*data: Any) -> bytes:
     # bytes(10**12) would be a way to fill the memory.
     if data and not (type(data[0]) is bytes or (len(data) == 2 and type(data[0]) is str)):
-        raise _RefusalError("it makes bytes of no bytes")
+        raise RefusalError("it makes bytes of no bytes")
     return _encode(*data) if len(data) == 2 else bytes(*data)
 
 
