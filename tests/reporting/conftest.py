@@ -104,6 +104,13 @@ def sources(complete: Path, tmp_path: Path) -> ReportSources:
     return ReportSources.below(tmp_path / "copy")
 
 
+@pytest.fixture
+def silent(sources: ReportSources) -> ReportSources:
+    """A copy in which `contrastive` hears nothing."""
+    silence(sources.params.parent, "contrastive")
+    return sources
+
+
 @pytest.fixture(scope="session")
 def site(complete: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working copy with the site of the complete folder in its reports/; not to be written to."""
@@ -410,6 +417,22 @@ def write_study(
         "seconds": 99.0,
     }
     write_text(folder / "study.json", json.dumps(head))
+
+
+def silence(root: Path, method: str) -> None:
+    """Make what a method left that of one that hears nothing: text and video find each other, no more."""
+    names = {"t2v+a": "t2v"}
+    path = root / "reports" / "metrics" / f"{method}.json"
+    content = json.loads(path.read_text())
+    for benchmark in BENCHMARKS:
+        for seeds in content[benchmark].values():
+            for seed, found in seeds.items():
+                seeds[seed] = {names.get(direction, direction): of for direction, of in found.items()}
+    path.write_text(json.dumps(content))
+    for name in ("ranks", "strategies"):
+        table = root / "runs" / "evaluate" / method / f"{name}.parquet"
+        frame = pd.read_parquet(table)
+        frame.assign(direction=frame["direction"].replace(names)).to_parquet(table)
 
 
 def write_text(path: Path, text: str) -> None:

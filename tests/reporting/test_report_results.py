@@ -38,6 +38,18 @@ def test_headline_is_fused_where_a_model_fuses(complete):
     assert directions == {"contrastive": ["t2v+a"], "eao": ["t2va"], "sspc": ["t2v+a"]}
 
 
+def test_without_audio_text_to_video_stands_for_the_method(silent):
+    chosen = headline(read_metrics(silent)).groupby("method")["direction"].unique().map(list).to_dict()
+    assert chosen == {"contrastive": ["t2v"], "eao": ["t2va"], "sspc": ["t2v+a"]}
+
+
+def test_a_method_that_text_does_not_search_is_named(sources):
+    path = sources.metrics / "contrastive.json"
+    path.write_text(path.read_text().replace("t2v+a", "a2v"))
+    with pytest.raises(InputError, match=r"contrastive\.json: directions: one of t2va, t2v\+a, t2v"):
+        headline(read_metrics(sources))
+
+
 def test_methods_must_agree_on_chance(sources):
     assert set(read_chance(sources)["metric"]) == {"R1", "R5", "R10", "R50", "MedR", "MeanR"}
     path = sources.metrics / "sspc.json"

@@ -208,6 +208,20 @@ def test_recipes_show_numbers_or_how_to_get_them(pages, repository):
     assert re.match(r"\d+\.\d ± \d", [cell.text for cell in rows["sspc"].all("td")][1])
 
 
+def test_a_method_without_audio_is_in_every_table(silent, written):
+    pages = written("results", "ablations", "claims")
+    rows = [row for row in rows_of(table(pages["index"], "results")) if "data-method" in row.attributes]
+    directions = {(row.attributes["data-method"], next(row.all("td")).text) for row in rows}
+    assert directions == {("contrastive", "t2v"), ("eao", "t2va"), ("sspc", "t2v+a")}
+    recipe = next(pages["ablations"].all("tr", id="recipe-contrastive"))
+    assert "not run" not in [cell.text for cell in recipe.all("td")]
+    names = [next(row.all("th")).text for row in rows_of(table(pages["ablations"], "strategies"))]
+    assert names.count("Contrastive") == 4
+    assert all(list(row.all("a")) for row in rows_of(table(pages["claims"], "claim-sspc-improves")))
+    text = (silent.params.parent / "reports" / "summary.md").read_text()
+    assert re.search(r"^\| Contrastive +\| ", text, re.MULTILINE)
+
+
 def test_captions_cannot_become_markup(pages, reports):
     for path in reports.glob("*.html"):
         assert path.read_text().count("<script") == 1  # the site's own

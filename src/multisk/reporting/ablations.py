@@ -80,8 +80,8 @@ def gain_figure(study: StudyResult) -> Figure:
         panels.append(_panel(study, drawing, title, f"{cells}."))
     caption = (
         "Points of R@10 that SSPC gains over the contrastive loss alone, mean of differences paired by seed: "
-        "by the share of the pretraining videos and by the share of narrated clips that get the words of another video. "
-        "Measured on the validation part of the training clips."
+        "by the share of the pretraining videos and by the share of narrated clips that get the words of "
+        "another video. Measured on the validation part of the training clips."
     )
     data = pairs.assign(study=study.study)
     return Figure(f"sweep-{study.study}-gain", "What SSPC gains", caption, tuple(panels), data)

@@ -9,7 +9,7 @@ from multisk.errors import InputError, one_line
 from multisk.evaluation.verdicts import Rule
 from multisk.params import Benchmark, Count, Section
 
-HEADLINE = "headline"  # the direction text -> video+audio: fused where a model fuses, else averaged
+HEADLINE = "headline"  # the direction that evaluation.headline chooses for each method
 
 Checked = TypeVar("Checked", bound=Section)
 

@@ -35,9 +35,9 @@ def headline_figure(
         alt = f"{title}. Mean R@10 in percent: {means(rows, ['method'], 'value', 1)}{end}."
         panels.append(Panel(title, inline(drawing, f"headline-{len(panels)}", alt)))
     caption = (
-        "R@10 in percent, text → video+audio (EAO: of the fused pair; the others: of the mean of the two "
-        "normalised embeddings). One marker per seed; the bar and the number are the mean over seeds; the "
-        "dashed line is chance. All panels have one scale."
+        "R@10 in percent, text → video+audio (EAO: of the fused pair; methods without audio: of video alone; "
+        "the others: of the mean of the two normalised embeddings). One marker per seed; the bar and the "
+        "number are the mean over seeds; the dashed line is chance. All panels have one scale."
     )
     return Figure("headline", "R@10, text → video+audio", caption, tuple(panels), data)
 

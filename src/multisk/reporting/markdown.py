@@ -42,7 +42,7 @@ def _verdicts(inputs: Inputs) -> str:
 def _head(inputs: Inputs) -> str:
     seeds = wording.listed([str(seed) for seed in sorted(inputs.metrics["seed"].unique())])
     return (
-        f"Text → video+audio, profile `{inputs.params.profile}`: mean ± standard deviation over seeds "
+        f"T{wording.HEADLINE[1:]}, profile `{inputs.params.profile}`: mean ± standard deviation over seeds "
         f"{seeds}. R@K and GeoMean in percent. "
         "Not the published setting: do not compare with the paper's numbers."
     )

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from multisk.errors import InputError
+from multisk.evaluation.headline import HEADLINE as HEADLINES
+from multisk.evaluation.headline import headline
 from multisk.evaluation.ranking import found
 from multisk.evaluation.significance import (
     Estimate,
@@ -27,7 +29,6 @@ from multisk.reporting.declared import (
 )
 from multisk.reporting.results import (
     ReportSources,
-    headline_direction,
     read_chance,
     read_clip_counts,
     read_evaluations,
@@ -102,11 +103,12 @@ class Measured:
     def _retrieval(self, declared: RetrievalComparison) -> tuple[Estimate, int]:
         tables = [self.points(declared, term) for term in declared.terms]
         seeds = _common_seeds(declared.terms, tables)
+        groups = _groups(seeds)
         terms = []
         for term, table in zip(declared.terms, tables, strict=True):
             clusters, _ = pd.factorize(table.columns.get_level_values("video_id"))
             values = table.loc[seeds[term.method]].to_numpy()
-            terms.append(Term(term.weight, term.method, term.benchmark, values, clusters))
+            terms.append(Term(term.weight, groups[term.method], term.benchmark, values, clusters))
         samples = _shared_clips(declared.terms, tables)
         return estimate(terms, declared.threshold), samples
 
@@ -126,7 +128,8 @@ class Measured:
             & (self.ranks["benchmark"] == term.benchmark)
             & (self.ranks["setting"] == term.setting)
         ]
-        wanted = headline_direction(rows["direction"]) if direction == HEADLINE else direction
+        offered = set(rows["direction"])
+        wanted = headline(offered) if direction == HEADLINE and offered & set(HEADLINES) else direction
         rows = rows[rows["direction"] == wanted]
         file = f"runs/evaluate/{term.method}/ranks.parquet"
         place = f"{term.benchmark}, {term.setting}, {wanted}"
@@ -154,13 +157,14 @@ class Measured:
     def _anchors(self, declared: AnchorComparison) -> tuple[Estimate, int]:
         tables = [self._information(declared, term) for term in declared.terms]
         seeds = _common_seeds(declared.terms, tables)
-        methods: dict[str, np.ndarray] = {}
+        groups = _groups(seeds)
+        parts: dict[str, np.ndarray] = {}
         for term, table in zip(declared.terms, tables, strict=True):
             part_RG = term.weight * table.loc[seeds[term.method]].to_numpy()
-            methods[term.method] = methods.get(term.method, 0) + part_RG
-        # Columns are groups in order: ALL_CLIPS comes first.
-        contrast_G = np.sum([part_RG.mean(axis=0) for part_RG in methods.values()], axis=0)
-        spread = run_spread([part_RG[:, 0] for part_RG in methods.values()])
+            parts[groups[term.method]] = parts.get(groups[term.method], 0) + part_RG
+        # Columns are groups of videos in order: ALL_CLIPS comes first.
+        contrast_G = np.sum([part_RG.mean(axis=0) for part_RG in parts.values()], axis=0)
+        spread = run_spread([part_RG[:, 0] for part_RG in parts.values()])
         deviations = jackknife_deviations(contrast_G[1:])
         estimated = combine(float(contrast_G[0]), deviations, *spread, declared.threshold)
         return estimated, int(self._sizes(ANCHOR_BENCHMARK)["present"])
@@ -192,6 +196,15 @@ def _common_seeds(
     for term, table in zip(terms, tables, strict=True):
         seeds[term.method] = seeds.get(term.method, set(table.index)) & set(table.index)
     return {method: sorted(common) for method, common in seeds.items()}
+
+
+def _groups(seeds: dict[str, list[int]]) -> dict[str, str]:
+    """Return, by method, whose runs are compared one by one: those of all methods, if they have the same seeds.
+
+    A seed is the same first weights and the same batches for each method, so that runs of a seed are alike.
+    """
+    paired = len({tuple(own) for own in seeds.values()}) == 1
+    return {method: "seeds" if paired else method for method in seeds}
 
 
 def _shared_clips(terms: Sequence[RetrievalTerm], tables: Sequence[pd.DataFrame]) -> int:

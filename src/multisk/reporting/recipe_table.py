@@ -25,8 +25,8 @@ def recipe_table(
     columns = (f"{wording.benchmark_name(params, benchmark)}, {setting}" for benchmark, setting in places)
     heads = ("method", "recipe", *columns, "hours, paper", "GiB, paper", "command", "published", "runs")
     caption = (
-        "Every recipe: R@10 in percent, text → video+audio, mean ± standard deviation over the seeds linked. "
-        "Hours and memory (weights, gradients and optimiser alone) are those expected at the paper's sizes."
+        f"Every recipe: R@10 in percent, {wording.HEADLINE}, mean ± standard deviation over the seeds "
+        "linked. Hours and memory (weights, gradients and optimiser alone) are those expected at the paper's sizes."
     )
     order = ordered(recipes, params.methods)
     rows = (_row(recipes[name], found[found["method"] == name], places, ledger, folder) for name in order)

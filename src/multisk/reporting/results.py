@@ -13,6 +13,7 @@ from typing import Any, Self
 import pandas as pd
 
 from multisk.errors import InputError
+from multisk.evaluation.headline import headline as headline_direction
 from multisk.params import load_params
 from multisk.resumable import digest, read_json
 from multisk.tracking import RECORD, STEPS, flatten, read_steps
@@ -150,14 +151,14 @@ def read_datasets(sources: ReportSources) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(DATASET_COLUMNS), dtype=object)
 
 
-def headline_direction(directions: Iterable[str]) -> str:
-    """Return text -> video+audio as a model offers it: fused where it fuses, else averaged."""
-    return "t2va" if "t2va" in set(directions) else "t2v+a"
-
-
 def headline(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Keep each method's rows of its headline direction."""
-    wanted = metrics.groupby("method")["direction"].agg(headline_direction)
+    """Keep each method's rows of its headline direction; raise InputError for a method that has none."""
+    wanted = {}
+    for method, found in metrics.groupby("method"):
+        try:
+            wanted[method] = headline_direction(found["direction"])
+        except ValueError as error:
+            raise InputError(f"{found['file'].iloc[0]}: {error}; run dvc repro evaluate@{method}") from None
     return metrics[metrics["direction"] == metrics["method"].map(wanted)]
 
 

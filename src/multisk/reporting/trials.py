@@ -118,8 +118,8 @@ def strategy_table(strategies: pd.DataFrame, params: Params, ledger: Ledger) -> 
                 title = f"{wording.benchmark_name(params, benchmark)}, {setting}"
                 bodies.append(Body(rows, title))
     caption = (
-        "R@10 in percent, text → video+audio, by how a clip is cut for evaluation: mean ± standard deviation "
-        "over the seeds linked. Long video: a whole video is found by the mean of its clips; fewer "
+        f"R@10 in percent, {wording.HEADLINE}, by how a clip is cut for evaluation: mean ± standard "
+        "deviation over the seeds linked. Long video: a whole video is found by the mean of its clips; fewer "
         "candidates make it easier, so it compares with no other column."
     )
     heads = ("method", *names, "runs of seeds")

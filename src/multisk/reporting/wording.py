@@ -32,6 +32,7 @@ SETTINGS = {  # of studies, as params.yaml calls them
 }
 METRICS = {"R1": "R@1", "R5": "R@5", "R10": "R@10", "R50": "R@50", "MedR": "MedR", "GeoMean": "GeoMean"}
 MODALITIES = {"t": "text", "v": "video", "a": "audio"}
+HEADLINE = "text → video+audio (text → video of methods without audio)"
 DOMAINS = {"youcook2": "close domain", "msrvtt": "far domain"}
 PARTIES = {
     **MODALITIES,

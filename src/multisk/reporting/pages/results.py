@@ -22,7 +22,7 @@ from multisk.reporting.published_tables import DATASETS
 from multisk.reporting.results import headline
 
 SPREAD = "mean ± standard deviation (n − 1) over the seeds linked; R@K and GeoMean in percent, MedR in ranks."
-HEADLINE = f"Text → video+audio: {SPREAD} The leading mean of each column is bold."
+HEADLINE = f"T{wording.HEADLINE[1:]}: {SPREAD} The leading mean of each column is bold."
 DIRECTIONS = f"All directions: {SPREAD} A direction without + that names two modalities is of a fused pair."
 
 
