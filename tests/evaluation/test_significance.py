@@ -1,11 +1,13 @@
 """Intervals and p-values against known truth: simulated worlds, closed forms, scipy."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import ndtr
-from scipy.stats import binom, ttest_ind
+from scipy.stats import binom, ttest_ind, ttest_rel
 
 from multisk.errors import InputError
 from multisk.evaluation.significance import (
@@ -32,20 +34,26 @@ SEED_SPREADS = (
 
 
 def simulated(
-    rng: np.random.Generator, runs: tuple[int, int], seed_spread: float, gain: float = 0.0
+    rng: np.random.Generator,
+    runs: tuple[int, int],
+    seed_spread: float,
+    gain: float = 0.0,
+    alike: float = 0.0,
 ) -> tuple[Term, Term]:
     """Two methods on the same queries: "new" finds more than "old" by `gain` (in probits).
 
     Queries are more or less hard, for both and for each method; those of a video are alike; and a run is
-    better or worse than another by chance.
+    better or worse than another by chance; runs of a seed are `alike` to some degree.
     """
     videos = np.repeat(np.arange(VIDEOS), CLIPS)
     queries = len(videos)
     common = -0.4 + 0.8 * rng.standard_normal(queries) + 0.4 * rng.standard_normal(VIDEOS)[videos]
+    common_R = rng.standard_normal(max(runs)) if alike else np.zeros(max(runs))
     terms = []
     for weight, name, count in ((1.0, "new", runs[0]), (-1.0, "old", runs[1])):
         own = 0.2 * rng.standard_normal(queries) + 0.2 * rng.standard_normal(VIDEOS)[videos]
-        shift_R1 = seed_spread * rng.standard_normal(count)[:, None] + (gain if name == "new" else 0.0)
+        luck_R = np.sqrt(alike) * common_R[:count] + np.sqrt(1 - alike) * rng.standard_normal(count)
+        shift_R1 = seed_spread * luck_R[:, None] + (gain if name == "new" else 0.0)
         found_RQ = rng.random((count, queries)) < ndtr(common + own + shift_R1)
         terms.append(Term(weight, name, "benchmark", 100.0 * found_RQ, videos))
     return terms[0], terms[1]
@@ -62,6 +70,33 @@ def test_without_an_effect_few_differences_are_found_and_intervals_hold_the_trut
     assert sum(outcome.p_two_sided <= 0.05 for outcome in found) <= most
     covered = sum(outcome.low <= 0 <= outcome.high for outcome in found)
     assert binom.ppf(0.001, WORLDS, 0.95) <= covered <= 0.99 * WORLDS
+
+
+def by_seed(terms: tuple[Term, Term]) -> list[Term]:
+    return [replace(term, group="seeds") for term in terms]
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.8])
+def test_runs_compared_seed_by_seed_keep_their_promise_however_alike_they_are(alike: float) -> None:
+    rng = np.random.default_rng(14)
+    worlds = [simulated(rng, (3, 3), 0.25, alike=alike) for _ in range(WORLDS)]
+    found = [estimate(by_seed(terms), seed=world) for world, terms in enumerate(worlds)]
+    most = binom.ppf(0.999, WORLDS, 0.05)
+    assert sum(outcome.p_greater <= 0.05 for outcome in found) <= most
+    assert sum(outcome.p_less <= 0.05 for outcome in found) <= most
+    assert binom.ppf(0.001, WORLDS, 0.95) <= sum(outcome.low <= 0 <= outcome.high for outcome in found)
+    apart = [estimate(terms, seed=world) for world, terms in enumerate(worlds)]
+    widths = [np.mean([outcome.high - outcome.low for outcome in outcomes]) for outcomes in (found, apart)]
+    assert (widths[0] < widths[1]) == (alike > 0), (
+        "what seeds have in common vanishes, and must not be made up"
+    )
+
+
+def test_where_queries_do_not_matter_runs_of_a_seed_are_students_paired_test() -> None:
+    new, old = np.array([41.0, 47.5, 44.0]), np.array([38.0, 45.5, 41.0])
+    expected = ttest_rel(new, old, alternative="greater")
+    found = combine(new.mean() - old.mean(), np.zeros(10), *run_spread([new - old]), threshold=0.0)
+    assert found.p_greater == pytest.approx(expected.pvalue)
 
 
 def test_intervals_over_queries_alone_would_promise_too_much() -> None:

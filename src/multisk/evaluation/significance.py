@@ -10,9 +10,10 @@ is larger in one domain. Its distribution is a hierarchical bootstrap of two lev
 - runs, of which there are few, are not: resampling three values shrinks their variance by a third and knows
   no heavy tails. Their part is Student's t with the degrees of freedom of Welch and Satterthwaite.
 
-What a single run happens to find would count in both parts; it is taken out of the first. Seeds of different
-methods count as independent: if sharing a seed makes two methods more alike, intervals are a little wide.
-docs/claims.md has the measured coverage, also of the plain hierarchical bootstrap.
+What a single run happens to find would count in both parts; it is taken out of the first. Runs of methods that
+have the same seeds are compared seed by seed: they began with the same weights and saw the same batches, and
+no assumption is needed of how alike that makes them. docs/claims.md has the measured coverage, also of the
+plain hierarchical bootstrap.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +37,8 @@ class Term:
 
     Attributes:
         weight: its factor in the contrast.
-        group: whose runs these are; terms of one group share their runs, row by row.
+        group: whose runs these are; terms of one group share their runs, row by row: those of one method, or
+            of several that are compared seed by seed. Groups are independent.
         population: whose queries these are; terms of one population share their queries, column by column.
         values: f64 [R, Q], what each query adds to the run's score; the score is the mean over queries.
         clusters: int [Q], the cluster of each query.
