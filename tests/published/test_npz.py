@@ -68,6 +68,36 @@ def test_a_header_that_lies_about_the_size_is_named(tmp_path: Path) -> None:
         NpzArray.open(tmp_path / "a.npz", "features")
 
 
+HEADER = "{'descr': '<f8', 'fortran_order': False, 'shape': (2, 3), }"
+
+
+def npz_of(header: str, folder: Path) -> Path:
+    text = header.encode("latin1").ljust(117) + b"\n"
+    with zipfile.ZipFile(folder / "a.npz", "w") as archive:
+        archive.writestr("features.npy", b"\x93NUMPY\x01\x00\x76\x00" + text + bytes(48))
+    return folder / "a.npz"
+
+
+@pytest.mark.parametrize("old", ["}", "(2, 3)", "'<f8'", "descr", ":", "("])
+@pytest.mark.parametrize("new", ["", "{", "[[", "'", "9" * 50, "\x00", "()", "None", "x.y"])
+def test_damaged_headers_are_named(tmp_path: Path, old: str, new: str) -> None:
+    path = npz_of(HEADER.replace(old, new), tmp_path)
+    with pytest.raises(InputError, match=r"a\.npz: features: ") as caught:
+        NpzArray.open(path, "features")
+    assert "\n" not in str(caught.value)
+
+
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.integers(0, len(HEADER) - 1), character=st.characters(max_codepoint=255))
+def test_a_changed_character_of_the_header_never_crashes(tmp_path: Path, place: int, character: str) -> None:
+    path = npz_of(HEADER[:place] + character + HEADER[place + 1 :], tmp_path)
+    try:
+        array = NpzArray.open(path, "features").read()
+    except InputError:
+        return
+    assert array.nbytes == 48
+
+
 def test_changed_values_are_named_when_read_whole(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", features=np.ones((20, 3)))
     array = NpzArray.open(tmp_path / "a.npz", "features")
