@@ -112,6 +112,17 @@ def test_youcook2_gives_the_recorded_clips(
             check(dataset, run["items"])
 
 
+def test_commas_in_a_list_without_quotes(
+    tmp_path: Path, released_items: Released, write_pickle: Write
+) -> None:
+    (tmp_path / "test.csv").write_text("video_id,sentence\nvideo0,a pan\nvideo7,a, b, c\n")
+    items = renamed(released_items("msrvtt_unique_items"), 1)
+    imported = import_msrvtt(*into(tmp_path), test=write_pickle(items), test_list=tmp_path / "test.csv")
+    assert imported.findings.counts == {"unexpected counts": 1}
+    clips = imported.corpus.of_split("test")
+    assert dict(zip(clips["clip_id"], clips["captions"], strict=True))["video7"] == ["a, b, c"]
+
+
 def test_damaged_items_are_named_and_counted(
     tmp_path: Path, released_items: Released, write_pickle: Write
 ) -> None:

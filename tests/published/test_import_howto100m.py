@@ -285,6 +285,34 @@ def test_captions_are_tidied_row_by_row(tmp_path: Path, howto_files: Files, capt
     }  # fmt: skip
 
 
+def test_captions_that_no_csv_line_holds(tmp_path: Path, howto_files: Files, captions: Path) -> None:
+    said = json.loads(captions.read_text())
+    texts = ["a\rb", "a\nb \t c", "half \ud83d", "nul \0 byte", 'a "quoted", word', "\u2028"]
+    times = [float(second) for second in range(len(texts))]
+    said["aaVID0"] = {"start": times, "end": [time + 1 for time in times], "text": texts}
+    captions.write_text(json.dumps(said))
+    imported = run_import(tmp_path, howto_files, captions)
+    expected = ["a b", "a b c", "half ?", "nul byte", 'a "quoted", word', ""]
+    assert imported.corpus.captions("aaVID0")["text"].tolist() == expected
+    assert not imported.findings.counts
+
+
+def test_commas_in_captions_without_quotes(tmp_path: Path, howto_files: Files, captions: Path) -> None:
+    folder = tmp_path / "captions"
+    folder.mkdir()
+    (folder / "aaVID0.csv").write_text("start,end,text\n0,1,cut, then fry\n1,2,a pan\n2,3\n")
+    imported = run_import(tmp_path, howto_files, folder)
+    assert imported.corpus.captions("aaVID0")["text"].tolist() == ["cut, then fry", "a pan", ""]
+    assert imported.findings.counts == {"videos without captions": 3}
+
+
+def test_a_listing_with_more_fields_than_columns(tmp_path: Path) -> None:
+    findings = Findings()
+    (tmp_path / "list.csv").write_text("path,length\ncat/a,b/x,3\ncat/y,2\n")
+    assert read_listing(tmp_path / "list.csv", findings) == {"y": "cat/y"}
+    assert "line 2: no path, or more fields than columns" in findings.lines["unusable paths"][0]
+
+
 def test_no_captions_at_all(tmp_path: Path, howto_files: Files, captions: Path) -> None:
     captions.write_text("{}")
     with pytest.raises(InputError, match="no usable captions of any video"):

@@ -105,7 +105,7 @@ def _tidy(entry: Any, where: str, findings: Findings) -> pd.DataFrame | None:
         return None
     rows: dict[tuple[float, float, str], None] = {}
     for number, (start, end, text) in enumerate(zip(*filter(None, columns), strict=True), start=1):
-        row = (as_number(start), as_number(end), text if isinstance(text, str) else "")
+        row = (as_number(start), as_number(end), _one_line(text) if isinstance(text, str) else "")
         if not 0 <= row[0] < row[1] < math.inf:
             findings.add("impossible times", f"{where}: row {number}: from {start} to {end}; left out")
         elif row in rows:
@@ -113,6 +113,11 @@ def _tidy(entry: Any, where: str, findings: Findings) -> pd.DataFrame | None:
         else:
             rows[row] = None
     return pd.DataFrame(list(rows), columns=list(CAPTION_COLUMNS)) if rows else None
+
+
+def _one_line(text: str) -> str:
+    """Return a text as a csv keeps it: on one line, without halves of characters."""
+    return " ".join(text.encode("utf-8", "replace").decode().replace("\0", " ").split())
 
 
 def _listed(values: Any) -> list[Any] | None:

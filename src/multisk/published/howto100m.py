@@ -50,7 +50,8 @@ def read_listing(path: Path, findings: Findings) -> dict[str, str]:
         place = PurePosixPath(entry.strip().removeprefix("None/"))
         video_id = place.stem if column == "video_path" else place.name
         if place.is_absolute() or ".." in place.parts or "\0" in entry or not video_id:
-            findings.add("unusable paths", f"{path}: line {row}: {entry!r} leaves the folder; left out")
+            problem = f"{entry!r} leaves the folder" if entry else "no path, or more fields than columns"
+            findings.add("unusable paths", f"{path}: line {row}: {problem}; left out")
         elif video_id in listed:
             findings.add("repeated videos", f"{path}: line {row}: {video_id} stands there before; left out")
         else:
