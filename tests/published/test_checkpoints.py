@@ -118,7 +118,7 @@ def test_other_configs_are_named_as_a_users_files(path, tmp_path, content, messa
 
 
 def test_folders_and_texts_are_not_called_damaged(path, tmp_path):
-    with pytest.raises(InputError, match="a folder; name the .pth file itself"):
+    with pytest.raises(InputError, match=r"a folder; name the \.pth file itself"):
         import_checkpoint(tmp_path, tmp_path / "out")
     path.write_text("<html>e: there is nothing here</html>")
     with pytest.raises(InputError, match=r"latest_model\.pth: begins as no file of torch\.save does"):

@@ -190,7 +190,7 @@ def _architecture(content: Any, config: Path | None, path: Path) -> dict[str, An
             except (TypeError, ValueError) as error:
                 raise InputError(f"{config or path}: arch: not plain data ({error})") from None
     raise InputError(
-        f"{config or path}: arch: missing; give the release's config (JSON or YAML) that has it (--config FILE)"
+        f"{config or path}: arch: missing; give the release's JSON or YAML that has it (--config FILE)"
     )
 
 

@@ -42,7 +42,7 @@ def load_plain(path: Path | str) -> Any:
         raise InputError(f"{path}: empty, cut off or no pickle ({reason}); {REMEDY}") from None
 
 
-def numpy_scalars() -> list[tuple[Callable[..., Any], str]]:
+def numpy_scalars() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
     """Return stand-ins for the names that a pickled numpy scalar asks for, as `torch.load` takes them.
 
     A scalar becomes a Python number; none of numpy's own code is called with what the file says.
