@@ -62,6 +62,17 @@ def test_the_best_model_of_each_benchmark_has_an_alias(runs, settings):
     assert best(settings, "youcook2").tags["seed"] == "0"
 
 
+def test_a_method_without_audio_is_compared_by_what_video_alone_finds(runs, settings):
+    pretrained(runs, settings, "eao", 0, {"msrvtt": 9.0})
+    _, run = pretrained(runs, settings, "howto100m", 0)
+    found = {"t2v": {"R10": 12.0}, "v2t": {"R10": 50.0}}
+    measured = {"msrvtt": {"zero-shot": found, "fine-tuned": found}}
+    write_json(runs / "evaluate/howto100m/seed-0/metrics.json", measured)
+    (line,) = register(settings, runs, "raw")
+    assert line.endswith("howto100m seed-0, R@10 12.0 (of 2)")
+    assert best(settings, "msrvtt").run_id == run.record["run_id"]
+
+
 def test_registering_again_adds_no_version_and_moves_the_alias_to_a_better_model(runs, settings):
     pretrained(runs, settings, "eao", 0, {"msrvtt": 9.0})
     register(settings, runs, "raw")

@@ -9,8 +9,10 @@ import torch
 from safetensors.torch import load_file
 
 from multisk.corpora.manifest import Corpus
+from multisk.evaluation.embed import embed
+from multisk.evaluation.retrieval import retrieve
 from multisk.layout import Layout
-from multisk.params import load_params
+from multisk.params import Params, load_params
 from multisk.pipeline.inputs import Inputs
 from multisk.pipeline.methods import method_model
 from multisk.pipeline.pretrain import train_method
@@ -71,6 +73,21 @@ def test_no_test_clip_is_ever_read(opened, monkeypatch):
     assert not seen.videos & tested
     assert set(found) == {"close", "far", "mean"}
     assert found["mean"] == (found["close"] + found["far"]) / 2
+
+
+def test_a_model_without_audio_is_judged_by_what_video_alone_finds(opened):
+    params, _, benchmarks = opened
+    settings = params.model_dump(exclude_unset=True)
+    settings["methods"]["contrastive"]["architecture"] = {"modalities": "tv"}
+    mute = Params.model_validate(settings)
+    torch.manual_seed(0)
+    model = method_model(mute, "contrastive", benchmarks["youcook2"].dimensions)
+    judge = Validation(mute, benchmarks)
+    found = judge(model)
+    for domain, clips in judge.clips.items():
+        metrics = retrieve(embed(model, clips, 4), clips.complete_size).metrics
+        assert metrics.keys() == {"t2v", "v2t"}
+        assert found[domain] == metrics["t2v"]["R10"]
 
 
 class Seen:

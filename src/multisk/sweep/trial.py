@@ -24,6 +24,7 @@ CODE = (
     "sweep/space.py",
     "sweep/validation.py",
     "evaluation/embed.py",
+    "evaluation/headline.py",
     "evaluation/retrieval.py",
     "evaluation/ranking.py",
 )

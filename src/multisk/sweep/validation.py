@@ -7,6 +7,7 @@ from torch import nn
 
 from multisk.corpora.manifest import Corpus
 from multisk.evaluation.embed import embed
+from multisk.evaluation.headline import headline
 from multisk.evaluation.retrieval import retrieve
 from multisk.params import Benchmark, Params
 from multisk.pipeline.inputs import Inputs
@@ -14,7 +15,6 @@ from multisk.sampling import CaptionedClips
 from multisk.sampling.part import part_of
 
 DOMAINS: dict[str, Benchmark] = {"close": "youcook2", "far": "msrvtt"}
-DIRECTIONS = ("t2va", "t2v+a")  # the headline: fused where the model does that, else averaged
 METRIC = "R10"
 
 
@@ -47,8 +47,7 @@ class Validation:
         with torch.random.fork_rng():
             for domain, clips in self.clips.items():
                 metrics = retrieve(embed(model, clips, self.batch_size, device), clips.complete_size).metrics
-                direction = next(name for name in DIRECTIONS if name in metrics)
-                found[domain] = metrics[direction][METRIC]
+                found[domain] = metrics[headline(metrics)][METRIC]
         return {**found, "mean": sum(found.values()) / len(found)}
 
 

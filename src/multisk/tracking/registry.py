@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from multisk.evaluation.headline import headline
 from multisk.params import Tracking
 from multisk.resumable import file_digest, read_json
 from multisk.tracking.files import METRICS, RECORD
@@ -130,14 +131,12 @@ class Registry:
 
 
 def _zero_shot(runs: Path, folder: Path) -> dict[str, float]:
-    """Return a pretrained model's R@10 of text -> video+audio by benchmark, zero-shot."""
-    from multisk.reporting.results import headline_direction
-
+    """Return a pretrained model's R@10 of its headline direction by benchmark, zero-shot."""
     path = runs / "evaluate" / folder.parent.name / folder.name / METRICS
     if not path.exists():
         return {}
     measured = {name: part["zero-shot"] for name, part in read_json(path).items() if "zero-shot" in part}
-    return {name: part[headline_direction(part)][METRIC] for name, part in measured.items()}
+    return {name: part[headline(part)][METRIC] for name, part in measured.items()}
 
 
 def _tensors(weights: Path) -> dict[str, int]:
@@ -154,5 +153,6 @@ def _model_note(profile: str) -> str:
     return (
         f"Models pretrained with the profile `{profile}`, one version per run. "
         "An alias `best-zero-shot-<benchmark>` names the version with the highest R@10 of "
-        "text -> video+audio on the *test* clips: a bookmark, not a selection to report numbers of."
+        "text -> video+audio (without audio: text -> video) on the *test* clips: a bookmark, not a selection "
+        "to report numbers of."
     )
