@@ -4,9 +4,9 @@
 
 Two methods answer the same queries of a benchmark as large as the miniature's (40 videos with 5 clips each).
 Queries are more or less hard, for both methods and for each; clips of a video are alike; each training run is
-better or worse by chance, and runs with the same seed are alike to some degree. The first table has no effect: a
-found difference is a false one. The second has one, and tells how large it must be to be found. docs/claims.md
-shows what it printed.
+better or worse by chance, and runs with the same seed are alike to some degree. The first table has no
+effect: a found difference is a false one. The second has one, and tells how large it must be to be found.
+docs/claims.md shows what it printed.
 """
 
 import argparse

@@ -10,10 +10,10 @@ is larger in one domain. Its distribution is a hierarchical bootstrap of two lev
 - runs, of which there are few, are not: resampling three values shrinks their variance by a third and knows
   no heavy tails. Their part is Student's t with the degrees of freedom of Welch and Satterthwaite.
 
-What a single run happens to find would count in both parts; it is taken out of the first. Runs of methods that
-have the same seeds are compared seed by seed: they began with the same weights and saw the same batches, and
-no assumption is needed of how alike that makes them. docs/claims.md has the measured coverage, also of the
-plain hierarchical bootstrap.
+What a single run happens to find would count in both parts; it is taken out of the first. Runs of methods
+that have the same seeds are compared seed by seed: they began with the same weights and saw the same batches,
+and no assumption is needed of how alike that makes them. docs/claims.md has the measured coverage, also of
+the plain hierarchical bootstrap.
 """
 
 from collections.abc import Callable, Mapping, Sequence

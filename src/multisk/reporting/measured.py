@@ -199,7 +199,7 @@ def _common_seeds(
 
 
 def _groups(seeds: dict[str, list[int]]) -> dict[str, str]:
-    """Return, by method, whose runs are compared one by one: those of all methods, if they have the same seeds.
+    """Return, by method, whose runs vary together: those of all methods, if they have the same seeds.
 
     A seed is the same first weights and the same batches for each method, so that runs of a seed are alike.
     """
