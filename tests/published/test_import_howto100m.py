@@ -3,6 +3,7 @@
 import json
 import pickle
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -167,14 +168,39 @@ def test_missing_and_damaged_files_are_data(
 
 def test_values_that_are_not_finite(tmp_path: Path, howto_files: Files, captions: Path) -> None:
     path = howto_files[1].appearance / "cat/video_a/aaVID0/aaVID0_3d.npz"
-    np.savez(path, features=np.full((63, 4), np.nan, np.float16))
+    features = np.ones((63, 4), np.float16)
+    features[40, 2] = np.nan
+    np.savez(path, features=features)
     store = run_import(tmp_path / "a", howto_files, captions).store
-    with pytest.raises(InputError, match=r"aaVID0_3d\.npz: motion is not finite; import again"):
-        store.read("aaVID0", "motion")
+    assert isinstance(store, TreeStore)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert store.read("aaVID0", "motion", 0, 40).shape == (40, 4)
+    with pytest.warns(UserWarning, match=r"aaVID0_3d\.npz: video aaVID0: motion is not finite") as caught:
+        for _ in range(3):
+            assert store.read("aaVID0", "motion", 39, 50).shape == (0, 4)
+    assert len(caught) == 1
+    assert store.unusable == {("aaVID0", "motion"): 3}
     for options in ({"check_values": True}, {"in_place": False}):
         checked = run_import(tmp_path / "b", howto_files, captions, **options)
         assert checked.store.videos() == ["bbVID1", "ccVID2", "ddVID3"]
         assert "not finite" in checked.findings.lines["unusable features"][0]
+
+
+@pytest.mark.filterwarnings("ignore:.*is not finite in places")
+def test_clips_of_videos_that_are_not_finite_are_empty(
+    tmp_path: Path, recorded_howto: dict[str, Any], howto_files: Files, captions: Path
+) -> None:
+    path = howto_files[1].appearance / "cat/video_a/aaVID0/aaVID0_3d.npz"
+    np.savez(path, features=np.full((63, 4), np.inf, np.float16))
+    imported = run_import(tmp_path, howto_files, captions)
+    words = WordVectors(recorded_howto["we"]["words"], recorded_howto["we"]["vectors"].numpy())
+    clips = settings(recorded_howto["runs"][0]["kwargs"])
+    dataset = NarratedClips(imported.store, imported.corpus, words, clips, seed=0)
+    item = dataset[dataset.videos.index("aaVID0")]
+    assert not item["video_mask"].any()
+    assert item["audio_mask"].any()
+    assert torch.isfinite(item["video"]).all()
 
 
 def test_files_that_change_after_the_import_are_named(

@@ -4,10 +4,13 @@ data/features/<corpus>/index.parquet   as in any store; `shard` names the video'
                        tree.json       says that these files are elsewhere
 """
 
+import warnings
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from multisk.errors import InputError
 from multisk.features.store import FeatureStore, write_index
@@ -23,26 +26,40 @@ MAPPED = 64  # files held open; a worker reads a few clips of one video, then of
 class TreeStore(FeatureStore):
     """Reads features from a HowTo100M tree; files that are not compressed are mapped, not read.
 
-    The tree is never written to. An index that `write_tree_index` made says what is there.
+    The tree is never written to. An index that `write_tree_index` made says what is there. It knows the
+    headers, not the values: a slice with values that are not finite is data that is missing.
+
+    Attributes:
+        unusable: how many slices of each video and stream were read that are not finite, by this process.
     """
+
+    def __init__(self, folder: Path, index: pd.DataFrame) -> None:
+        super().__init__(folder, index)
+        self.unusable: Counter[tuple[str, str]] = Counter()
 
     def read(self, video_id: str, stream: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Return features `start` to `stop` of a video as f32 [n, D], as `FeatureStore.read`.
 
-        Raises InputError for a file that has changed since the import, or holds values that are not finite.
+        A slice that is not finite is empty, [0, D]; the first one of each video and stream is warned of.
+        Raises InputError for a file that has changed since the import.
         """
         length = self.length(video_id, stream)
+        nothing = np.zeros((0, self.dimension(stream)), np.float32)
         start, stop, _ = slice(start, stop).indices(length)
         if stop <= start:
-            return np.zeros((0, self.dimension(stream)), np.float32)
+            return nothing
         path = Path(self._shards[self._rows[stream][video_id]])
         features = self._array(path, stream, (length, self.dimension(stream)))[start:stop]
         values = np.ascontiguousarray(features, np.float32)
-        if not np.isfinite(values).all():
-            raise InputError(
-                f"{path}: {stream} is not finite; import again with values checked, to leave it out"
+        if np.isfinite(values).all():
+            return values
+        if not self.unusable[video_id, stream]:
+            warnings.warn(
+                f"{path}: video {video_id}: {stream} is not finite in places; they count as empty",
+                stacklevel=2,
             )
-        return values
+        self.unusable[video_id, stream] += 1
+        return nothing
 
     def _array(self, path: Path, stream: str, shape: tuple[int, int]) -> np.ndarray:
         key = str(path)
