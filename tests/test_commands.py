@@ -75,3 +75,21 @@ def test_a_pickle_that_runs_code_is_refused(folder):
     assert done.returncode == 2
     assert "builtins.eval" in done.stderr
     assert not (folder / "harm").exists()
+
+
+def test_use_makes_a_profile_active_and_keeps_every_settings_of_ones_own(repository, folder):
+    shutil.copytree(repository / "profiles", folder / "profiles")
+    active = folder / "params.yaml"
+    edits = [active.read_text() + "# first\n", active.read_text() + "# second\n"]
+    for profile, edited in zip(("paper", "smoke"), edits, strict=True):
+        active.write_text(edited)
+        assert multisk(folder, "use", profile).returncode == 0
+        assert active.read_bytes() == (folder / "profiles" / f"{profile}.yaml").read_bytes()
+    done = multisk(folder, "use", "miniature")
+    assert "your settings" not in done.stdout, "a profile as it is needs no copy"
+    assert [(folder / name).read_text() for name in ("params.yaml.old", "params.yaml.old-2")] == edits
+    assert sorted(path.name for path in folder.glob("params.yaml*")) == [
+        "params.yaml",
+        "params.yaml.old",
+        "params.yaml.old-2",
+    ]

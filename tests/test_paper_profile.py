@@ -116,11 +116,12 @@ def test_each_term_with_audio_weighs_a_tenth(paper):
                 assert getattr(getattr(terms, anchor), data) == expected
 
 
-@pytest.mark.parametrize("section", ["features", "clips", "model", "pretrain", "finetune"])
+@pytest.mark.parametrize("section", ["features", "clips", "model", "methods", "pretrain", "finetune"])
 def test_each_value_has_its_source(repository, section):
     text = (repository / "profiles" / "paper.yaml").read_text()
     lines = text.partition(f"\n{section}:")[2].partition("\n\n")[0].splitlines()[1:]
-    values = [line for line in lines if not line.partition("#")[0].rstrip().endswith(":")]
+    sections = (":", *(f"&{name}" for name in ("losses", "single", "terms")))
+    values = [line for line in lines if not line.partition("#")[0].rstrip().endswith(sections)]
     assert len(values) > 5
     sources = ("paper", "released", "EAO, released", "not stated", "the paper", "of ")
     unsourced = [line for line in values if not line.partition("# ")[2].startswith(sources)]

@@ -1,6 +1,7 @@
 """The command `multisk`: what the pipeline's stages do not cover."""
 
 import shutil
+from itertools import chain, count
 from pathlib import Path
 from typing import Annotated
 
@@ -39,7 +40,7 @@ app.command()(tracking.ui)
 
 @app.command()
 def use(profile: Annotated[str, typer.Argument(help="A file of profiles/, without .yaml.")]) -> None:
-    """Make a profile the active params.yaml; settings of your own are kept as params.yaml.old."""
+    """Make a profile the active params.yaml; settings of your own are kept as params.yaml.old, .old-2 ..."""
     source = Path("profiles") / f"{profile}.yaml"
     if not source.exists():
         known = ", ".join(sorted(path.stem for path in Path("profiles").glob("*.yaml"))) or "none here"
@@ -48,9 +49,18 @@ def use(profile: Annotated[str, typer.Argument(help="A file of profiles/, withou
     active = Path("params.yaml")
     profiles = {path.read_bytes() for path in Path("profiles").glob("*.yaml")}
     if active.exists() and active.read_bytes() not in profiles:
-        shutil.copyfile(active, "params.yaml.old")
-    shutil.copyfile(source, active)
+        kept = _free_name("params.yaml.old")
+        shutil.copyfile(active, kept)
+        typer.echo(f"{kept}: your settings until now")
+    new = Path("params.yaml.tmp")
+    shutil.copyfile(source, new)
+    new.replace(active)
     typer.echo(f"params.yaml is now {source}; run: dvc repro")
+
+
+def _free_name(name: str) -> Path:
+    numbered = (Path(f"{name}-{number}") for number in count(2))
+    return next(path for path in chain([Path(name)], numbered) if not path.exists())
 
 
 @app.command()
