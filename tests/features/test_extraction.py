@@ -96,41 +96,113 @@ def test_a_video_has_the_same_features_in_any_company(tmp_path, store, corpus, s
         np.testing.assert_array_equal(other.read("v2", stream), store.read("v2", stream))
 
 
-def test_goes_on_after_a_kill(tmp_path, corpus, settings, extractors) -> None:
-    options = settings(shard_megabytes=1e-3)
-    extract(corpus, options, extractors, tmp_path / "whole")
-    script = """
+STOPPING = """
 import os, sys
 from pathlib import Path
 from multisk.corpora.manifest import Corpus
 from multisk.features import extraction, store
 from multisk.params import Features
-flush = store.StoreWriter.flush
-def flush_and_wait(writer):
-    flush(writer)
-    print("flushed", flush=True)
+name = sys.argv[1]
+write = getattr(store.StoreWriter, name)
+def write_and_wait(writer):
+    write(writer)
+    print("written", flush=True)
     sys.stdin.readline()
-store.StoreWriter.flush = flush_and_wait
-extraction.extract(Corpus.open(sys.argv[1]), Features.model_validate_json(sys.argv[2]), *sys.argv[3:])
+setattr(store.StoreWriter, name, write_and_wait)
+extraction.SAVE_SECONDS = 0
+extraction.extract(Corpus.open(sys.argv[2]), Features.model_validate_json(sys.argv[3]), *sys.argv[4:])
 """
-    arguments = [str(corpus.folder), options.model_dump_json(), str(extractors), str(tmp_path / "killed")]
+
+
+def stopped(name: str, corpus: Corpus, options, extractors: Path, out: Path, end: signal.Signals) -> None:
+    """Extract until the writer has called its method `name`, then send the signal `end`."""
+    arguments = [name, str(corpus.folder), options.model_dump_json(), str(extractors), str(out)]
     process = subprocess.Popen(
-        [sys.executable, "-c", script, *arguments],
+        [sys.executable, "-c", STOPPING, *arguments],
         stdout=subprocess.PIPE,
         stdin=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
     assert process.stdout is not None
-    assert process.stdout.readline() == b"flushed\n"
-    os.kill(process.pid, signal.SIGKILL)
+    assert process.stdout.readline() == b"written\n"
+    os.kill(process.pid, end)
     process.communicate()
+
+
+def test_goes_on_after_a_kill(tmp_path, corpus, settings, extractors) -> None:
+    options = settings(shard_megabytes=1e-3)
+    extract(corpus, options, extractors, tmp_path / "whole")
+    stopped("flush", corpus, options, extractors, tmp_path / "killed", signal.SIGKILL)
     done = FeatureStore.open(tmp_path / "killed").status["video_id"].unique()
     assert 0 < len(done) < 6
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "killed").glob("*.safetensors")}
+    shards = [*(tmp_path / "killed").glob("appearance-*"), *(tmp_path / "killed").glob("motion-*")]
+    before = {path: path.stat().st_mtime_ns for path in shards}
     extract(corpus, options, extractors, tmp_path / "killed")
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in before.items())
-    for path in (tmp_path / "whole").iterdir():
-        assert (tmp_path / "killed" / path.name).read_bytes() == path.read_bytes(), path.name
+    same_files(tmp_path / "whole", tmp_path / "killed")
+
+
+def same_files(expected: Path, found: Path) -> None:
+    assert {path.name for path in expected.iterdir()} == {path.name for path in found.iterdir()}
+    for path in expected.iterdir():
+        assert (found / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_videos_that_fill_no_shard_are_not_lost(
+    tmp_path, store, corpus, settings, extractors, monkeypatch, end
+) -> None:
+    stopped("save", corpus, settings(), extractors, tmp_path, end)
+    assert not (tmp_path / "index.parquet").exists()
+    asked = []
+    whole = extraction._features
+
+    def noting(corpus, settings, extractors, todo, device, *, in_workers):
+        asked.extend(todo)
+        return whole(corpus, settings, extractors, todo, device, in_workers=in_workers)
+
+    monkeypatch.setattr(extraction, "_features", noting)
+    extract(corpus, settings(), extractors, tmp_path)
+    assert "v0" not in asked
+    assert "v2" in asked
+    same_files(store.folder, tmp_path)
+
+
+def test_features_of_unchanged_files_stay(tmp_path, corpus, settings, extractors, monkeypatch) -> None:
+    """Videos are added, replaced and taken away, and the one that stays is not read again."""
+    folder = shutil.copytree(corpus.folder, tmp_path / "c")
+
+    def registered(*names: str) -> Corpus:
+        rows = [(name, f"{name}.mp4", "test", 2.0) for name in names]
+        videos = pd.DataFrame(rows, columns=["video_id", "path", "split", "seconds"])
+        return write_corpus(folder, name="c", role="narrated", description="", videos=videos)
+
+    options = settings(shard_megabytes=1e-3)
+    extract(registered("v0", "cut", "v1", "silent"), options, extractors, tmp_path / "out")
+    asked = []
+    whole = extraction._Media._video
+
+    def noting(media, video_id, path):
+        asked.append(video_id)
+        return whole(media, video_id, path)
+
+    monkeypatch.setattr(extraction._Media, "_video", noting)
+    monkeypatch.setattr(extraction, "_loader", lambda media, *_, **__: media)  # all in this process
+    shutil.copy(folder / "v2.mp4", folder / "v1.mp4")
+    now = registered("gone", "v2", "v0", "v1", "cut")
+    after = extract(now, options, extractors, tmp_path / "out")
+    assert asked == ["gone", "v2", "v1"]
+    fresh = extract(now, options, extractors, tmp_path / "fresh")
+    assert set(after.videos()) == set(fresh.videos()) == {"v0", "v1", "v2"}
+    for stream in after.streams():
+        for video in after.videos():
+            np.testing.assert_array_equal(after.read(video, stream), fresh.read(video, stream))
+    assert not any("silent" in line for line in (tmp_path / "out/files.csv").read_text().splitlines())
+    named = set(after.status.loc[after.status["status"] == "ok", "shard"])
+    assert named == {path.name for path in (tmp_path / "out").glob("*.safetensors")}
+    asked.clear()
+    extract(now, options, extractors, tmp_path / "out")
+    assert asked == []
 
 
 def test_finished_work_is_not_repeated(store, corpus, settings, extractors) -> None:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from multisk.errors import InputError
-from multisk.features.store import FeatureStore, StoreWriter, Stream
+from multisk.features.store import FeatureStore, StoreWriter, Stream, fingerprint_of
 
 
 def features(length: int, dimension: int = 3, seed: int = 0) -> np.ndarray:
@@ -110,6 +110,80 @@ for i in count():
         for i, video in enumerate(store.videos()):
             assert video == f"v{i}"
             assert (store.read(video, "motion") == i % 100).all()
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    lengths=st.lists(st.integers(0, 9), min_size=1, max_size=8),
+    stops=st.sets(st.integers(0, 8)),
+    megabytes=st.sampled_from([5e-5, 1e-4, 64.0]),
+)
+def test_what_was_saved_ends_in_the_same_shards(tmp_path_factory, lengths, stops, megabytes) -> None:
+    """However often a writer is stopped, and whether a shard was full then or not."""
+    folder = tmp_path_factory.mktemp("store")
+    arrays = write(folder / "whole", lengths, megabytes)
+    for stop in [*sorted(stops), len(lengths)]:
+        writer = StoreWriter(folder / "parts", megabytes, save_seconds=0)
+        for video, array in list(arrays.items())[:stop]:
+            if video not in writer:
+                writer.add(video, 1.0, {"motion": Stream(array, 1.5, "ok" if len(array) else "absent")})
+                if writer.full:
+                    writer.flush()
+        again = StoreWriter(folder / "parts", megabytes, save_seconds=0)
+        assert [video in again for video in arrays] == [number < stop for number in range(len(arrays))]
+    again.flush()
+    for path in (folder / "whole").iterdir():
+        assert (folder / "parts" / path.name).read_bytes() == path.read_bytes(), path.name
+    assert len(list((folder / "parts").iterdir())) == len(list((folder / "whole").iterdir()))
+
+
+def test_saves_as_often_as_asked_and_when_stopped(tmp_path: Path) -> None:
+    def add(writer: StoreWriter, video: str) -> None:
+        writer.add(video, 1.0, {"motion": Stream(features(4), 1.5)})
+
+    with pytest.raises(KeyboardInterrupt), StoreWriter(tmp_path, save_seconds=3600) as writer:
+        add(writer, "a")
+        assert not list(tmp_path.iterdir())
+        raise KeyboardInterrupt
+    assert "a" in StoreWriter(tmp_path)
+    add(StoreWriter(tmp_path, save_seconds=0), "b")
+    assert "b" in StoreWriter(tmp_path)
+    add(StoreWriter(tmp_path), "c")
+    assert "c" not in StoreWriter(tmp_path)
+
+
+def test_a_damaged_save_is_told_and_done_again(tmp_path: Path, caplog) -> None:
+    StoreWriter(tmp_path, save_seconds=0).add("a", 1.0, {"motion": Stream(features(4), 1.5)})
+    (saved,) = tmp_path.iterdir()
+    saved.write_bytes(saved.read_bytes()[:-3])
+    assert "a" not in StoreWriter(tmp_path)
+    assert "waiting-00000.safetensors: damaged" in caplog.text
+
+
+def test_failed_ones_among_the_saved_are_forgotten_too(tmp_path: Path) -> None:
+    writer = StoreWriter(tmp_path, save_seconds=0)
+    writer.add("bad", 0.0, {"motion": Stream(features(0), 1.5, "failed", "no frame")})
+    writer.add("good", 1.0, {"motion": Stream(features(4), 1.5)})
+    again = StoreWriter(tmp_path, forget_failed=True)
+    assert ("bad" in again, "good" in again) == (False, True)
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_of_another_fingerprint_only_what_is_kept_stays(tmp_path: Path, saved: bool) -> None:
+    writer = StoreWriter(tmp_path, fingerprint="old", save_seconds=0)
+    for number, video in enumerate("abc"):
+        writer.add(video, 1.0, {"motion": Stream(features(4, seed=number), 1.5)})
+        if not saved:
+            writer.flush()
+    with StoreWriter(tmp_path, fingerprint="new", keep={"b", "x"}) as again:
+        assert [video in again for video in "abcx"] == [False, True, False, False]
+        again.add("c", 1.0, {"motion": Stream(features(5, seed=9), 1.5)})
+    store = FeatureStore.open(tmp_path)
+    assert store.videos() == ["b", "c"]
+    np.testing.assert_array_equal(store.read("b", "motion"), features(4, seed=1))
+    np.testing.assert_array_equal(store.read("c", "motion"), features(5, seed=9))
+    assert len(list(tmp_path.glob("*.safetensors"))) == 2
+    assert fingerprint_of(tmp_path) == "new"
 
 
 def test_other_fingerprint_starts_anew(tmp_path: Path) -> None:

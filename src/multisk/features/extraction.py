@@ -26,12 +26,14 @@ from multisk.features.decode import MediaReader, Sampling
 from multisk.features.extractors import Extractors, samplings
 from multisk.features.filetable import FILES, write_file_table
 from multisk.features.logmel import BANDS, FRAMES_PER_SECOND, LogMel
+from multisk.features.sources import sources_of, unchanged, write_sources
 from multisk.features.store import FeatureStore, StoreWriter, Stream
 from multisk.params import Features
 from multisk.resumable import digest
 
 log = logging.getLogger(__name__)
 
+SAVE_SECONDS = 60  # what a kill loses at most, besides the videos that are being decoded
 LONGEST_QUEUE = 64  # videos that may wait for one before them, whose frames have no company of their size
 
 
@@ -76,24 +78,14 @@ def extract(
 ) -> FeatureStore:
     """Make the features of all videos of a corpus and return their store.
 
-    Resumes in the folder `out`; `files.csv` there has a row for each file. A file that cannot be decoded is
-    recorded as failed, with the reason, and stops nothing; `retry` reads the failed ones again.
+    Resumes in the folder `out`; `files.csv` there has a row for each file. Of features of another corpus
+    those of files that are the same (path, size, time of change) stay, the others go. A file that cannot be
+    decoded is recorded as failed, with the reason, and stops nothing; `retry` reads the failed ones again.
     Raises InputError for extractors that do not fit `settings`, and when no video decodes.
     """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    out, device = Path(out), "cuda" if torch.cuda.is_available() else "cpu"
     loaded = Extractors.open(extractors, settings, device)
-    fingerprint = store_fingerprint(corpus, loaded)
-    videos = corpus.videos["video_id"].tolist()
-    with StoreWriter(out, settings.shard_megabytes, fingerprint, forget_failed=retry) as writer:
-        todo = [video for video in videos if video not in writer]
-        done = len(videos) - len(todo)
-        bar = tqdm(total=len(videos), initial=done, desc=corpus.name, unit="video", disable=None)
-        for end, streams in _features(corpus, settings, loaded, todo, device, in_workers=device == "cpu"):
-            writer.add(end.video_id, end.seconds, _sound(streams))
-            bar.update()
-            if writer.full:
-                writer.flush()
-        bar.close()
+    _write(corpus, settings, loaded, out, device, retry)
     store = FeatureStore.open(out)
     table = write_file_table(corpus, store)
     for row in table[table["status"] == "failed"].itertuples():
@@ -101,6 +93,32 @@ def extract(
     if len(table) and (table["status"] == "failed").all():
         raise InputError(f"{corpus.folder}: no video decodes; {store.folder / FILES} says why")
     return store
+
+
+def _write(
+    corpus: Corpus, settings: Features, extractors: Extractors, out: Path, device: str, retry: bool
+) -> None:
+    """Add the videos to the store that it lacks."""
+    fingerprint, now = store_fingerprint(corpus, extractors), sources_of(corpus, extractors.fingerprint)
+    videos = corpus.videos["video_id"].tolist()
+    with StoreWriter(
+        out,
+        settings.shard_megabytes,
+        fingerprint,
+        forget_failed=retry,
+        keep=unchanged(out, now),
+        save_seconds=SAVE_SECONDS,
+    ) as writer:
+        todo = [video for video in videos if video not in writer]
+        write_sources(out, now, todo)
+        done = len(videos) - len(todo)
+        bar = tqdm(total=len(videos), initial=done, desc=corpus.name, unit="video", disable=None)
+        for end, streams in _features(corpus, settings, extractors, todo, device, in_workers=device == "cpu"):
+            writer.add(end.video_id, end.seconds, _sound(streams))
+            bar.update()
+            if writer.full:
+                writer.flush()
+        bar.close()
 
 
 def store_fingerprint(corpus: Corpus, extractors: Extractors) -> str:

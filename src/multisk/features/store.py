@@ -2,6 +2,7 @@
 
     data/features/<corpus>/index.parquet            one row per video and stream
                            appearance-00000.safetensors, motion-00000.safetensors, ...
+                           waiting-00000.safetensors, ...    videos without a shard; while one writes
 
 A shard holds one half-precision tensor `features` [N, D], time first; videos follow each other.
 The index is the commit point: it is replaced atomically after the shards that it names, so what a
@@ -10,8 +11,11 @@ the shards: whoever depends on features depends on the index, and need not read 
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import json
+import logging
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -23,13 +27,16 @@ import pyarrow.parquet as pq
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from multisk.errors import InputError
+from multisk.errors import InputError, one_line
+
+log = logging.getLogger(__name__)
 
 Status = Literal["ok", "absent", "failed"]
 REMEDY = "delete the folder, extract again"
 COLUMNS = (
     "video_id", "stream", "shard", "offset", "length", "dimension", "rate", "seconds", "status", "reason",
 )  # fmt: skip
+WAITING = "waiting"
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,9 @@ class Stream:
     rate: float
     status: Status = "ok"
     reason: str = ""
+
+
+Added = tuple[str, str, float, Stream]  # video, name of the stream, seconds of the video, half precision
 
 
 class FeatureStore:
@@ -129,8 +139,11 @@ class StoreWriter:
     """Appends videos to a store and goes on where an earlier writer was stopped.
 
     Shards are written together, once the videos since the last ones weigh `shard_megabytes`, or by `flush`.
-    `fingerprint` says what the features were made from: a folder with another fingerprint is emptied first.
-    `forget_failed` takes the videos of which a stream failed for videos that were never added.
+    `fingerprint` says what the features were made from: of a folder with another fingerprint only the videos
+    `keep` stay. `forget_failed` takes the videos of which a stream failed for videos that were never added.
+
+    With `save_seconds` the videos that wait for a shard are saved that often, and when the block ends by an
+    exception (Ctrl-C, say). The next writer takes them up; the shards do not tell of it.
 
         with StoreWriter(folder, shard_megabytes=64, fingerprint=digest) as writer:
             for video in videos:
@@ -145,19 +158,24 @@ class StoreWriter:
         fingerprint: str = "",
         *,
         forget_failed: bool = False,
+        keep: Collection[str] = (),
+        save_seconds: float | None = None,
     ) -> None:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._limit = shard_megabytes * 2**20
         self._fingerprint = fingerprint
-        self._content = ""
-        self._rows: list[dict[str, Any]] = self._resume()
-        if forget_failed:
-            failed = {row["video_id"] for row in self._rows if row["status"] == "failed"}
-            self._rows = [row for row in self._rows if row["video_id"] not in failed]
-        self._done = {row["video_id"] for row in self._rows}
+        self._save_seconds, self._saved_at = save_seconds, time.monotonic()
+        self._content, self._part = "", 0
+        self._rows: list[dict[str, Any]] = []
+        self._done: set[str] = set()
         self._pending: dict[str, list[np.ndarray]] = {}
-        self._part = 1 + max((_part(row["shard"]) for row in self._rows), default=-1)
+        self._unsaved: list[Added] = []
+        changed = [self._take_index(keep, forget_failed), *self._take_waiting(keep, forget_failed)]
+        if any(changed):
+            self._start_anew()
+        elif self.full:
+            self.flush()
 
     def __contains__(self, video_id: str) -> bool:
         return video_id in self._done
@@ -170,16 +188,22 @@ class StoreWriter:
     ) -> None:
         if kind is None:
             self.flush()
+        elif self._save_seconds is not None:
+            self.save()
 
     def add(self, video_id: str, seconds: float, streams: dict[str, Stream]) -> None:
         """Append a video with all of its streams; raise InputError for values that are not finite."""
         assert video_id not in self._done, f"{video_id} was added before"
-        halves = {name: _half(video_id, name, stream) for name, stream in streams.items()}
+        added = []
         for name, stream in streams.items():
             assert (stream.status == "ok") == bool(len(stream.features)), (video_id, name, stream.status)
-            self._rows.append(self._row(video_id, name, seconds, stream))
-            self._pending.setdefault(name, []).append(halves[name])
-        self._done.add(video_id)
+            half = replace(stream, features=_half(video_id, name, stream))
+            added.append((video_id, name, float(seconds), half))
+        self._append(added)
+        self._unsaved += added
+        late = self._save_seconds is not None and time.monotonic() - self._saved_at >= self._save_seconds
+        if late and not self.full:
+            self.save()
 
     @property
     def full(self) -> bool:
@@ -194,8 +218,23 @@ class StoreWriter:
                 self._content = _save_shard(path, np.concatenate(halves), self._content)
         metadata = {"fingerprint": self._fingerprint, "content": self._content}
         write_index(self.folder, self._rows, metadata)
-        self._pending = {}
+        self._pending, self._unsaved, self._saved_at = {}, [], time.monotonic()
         self._part += 1
+        for saved in _waiting(self.folder):
+            saved.unlink()
+
+    def save(self) -> None:
+        """Write what was added since the last save or flush to where the next writer takes it up."""
+        if self._unsaved:
+            number = 1 + max((_part(path.name) for path in _waiting(self.folder)), default=-1)
+            _write_waiting(self.folder / _name(WAITING, number), self._fingerprint, self._unsaved)
+        self._unsaved, self._saved_at = [], time.monotonic()
+
+    def _append(self, added: Sequence[Added]) -> None:
+        for video_id, name, seconds, stream in added:
+            self._rows.append(self._row(video_id, name, seconds, stream))
+            self._pending.setdefault(name, []).append(stream.features)
+        self._done |= {video_id for video_id, *_ in added}
 
     def _row(self, video_id: str, name: str, seconds: float, stream: Stream) -> dict[str, Any]:
         values = (
@@ -204,19 +243,53 @@ class StoreWriter:
         )  # fmt: skip
         return dict(zip(COLUMNS, values, strict=True))
 
-    def _resume(self) -> list[dict[str, Any]]:
+    def _take_index(self, keep: Collection[str], forget_failed: bool) -> bool:
+        """Go on after the rows of the index; return whether they were made from something else."""
         index = self.folder / "index.parquet"
-        if index.is_file():
-            table, metadata = _read_index(index)
-            if metadata["fingerprint"] == self._fingerprint:
-                self._content = metadata["content"]
-                return [
-                    dict(zip(COLUMNS, row, strict=True))
-                    for row in table[list(COLUMNS)].itertuples(index=False)
-                ]
-        for stale in _written(self.folder):
-            stale.unlink()
-        return []
+        if not index.is_file():
+            return False
+        table, metadata = _read_index(index)
+        rows = [dict(zip(COLUMNS, row, strict=True)) for row in table[list(COLUMNS)].itertuples(index=False)]
+        self._content = metadata["content"]
+        # What is dropped counts: until the new index is written, the old one names those shards.
+        self._part = 1 + max((_part(row["shard"]) for row in rows), default=-1)
+        changed = metadata["fingerprint"] != self._fingerprint
+        failed = {row["video_id"] for row in rows if row["status"] == "failed"} if forget_failed else set()
+        for row in rows:
+            if row["video_id"] not in failed and (not changed or row["video_id"] in keep):
+                self._rows.append(row)
+                self._done.add(row["video_id"])
+        return changed
+
+    def _take_waiting(self, keep: Collection[str], forget_failed: bool) -> Iterator[bool]:
+        """Add again what a stopped writer saved; say of each file if it was made from something else."""
+        for path in _waiting(self.folder):
+            try:
+                fingerprint, added = _read_waiting(path)
+            except (SafetensorError, OSError, ValueError, KeyError) as error:
+                log.warning("%s: damaged (%s); its videos are done again", path, one_line(error))
+                continue
+            changed = fingerprint != self._fingerprint
+            unwanted = set(self._done)
+            if forget_failed:
+                unwanted |= {video_id for video_id, *_, stream in added if stream.status == "failed"}
+            if changed:
+                unwanted |= {video_id for video_id, *_ in added if video_id not in keep}
+            self._append([one for one in added if one[0] not in unwanted])
+            yield changed
+
+    def _start_anew(self) -> None:
+        """Let the folder say that it is made of what this writer adds, and hold no other shards."""
+        if not self._done:
+            self._content, self._part = "", 0
+            for stale in _written(self.folder):
+                stale.unlink()
+            return
+        self.flush()
+        named = {row["shard"] for row in self._rows if row["status"] == "ok"}
+        for shard in _shards(self.folder):
+            if shard.name not in named:
+                shard.unlink()
 
 
 def fingerprint_of(folder: Path) -> str:
@@ -227,7 +300,34 @@ def fingerprint_of(folder: Path) -> str:
 def _written(folder: Path) -> Iterator[Path]:
     # The index goes first: without it the shards count as never written, whatever happens next.
     yield from folder.glob("index.parquet*")
-    yield from folder.glob("*-[0-9][0-9][0-9][0-9][0-9].safetensors*")
+    yield from _shards(folder)
+
+
+def _shards(folder: Path) -> list[Path]:
+    return list(folder.glob("*-[0-9][0-9][0-9][0-9][0-9].safetensors*"))
+
+
+def _waiting(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"{WAITING}-[0-9][0-9][0-9][0-9][0-9].safetensors"))
+
+
+def _write_waiting(path: Path, fingerprint: str, added: Sequence[Added]) -> None:
+    rows = [(video, name, seconds, s.rate, s.status, s.reason) for video, name, seconds, s in added]
+    arrays = {str(row): stream.features for row, (*_, stream) in enumerate(added)}
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(save(arrays, {"fingerprint": fingerprint, "rows": json.dumps(rows)}))
+    temporary.replace(path)
+
+
+def _read_waiting(path: Path) -> tuple[str, list[Added]]:
+    """Return the fingerprint and what `_write_waiting` was given."""
+    with safe_open(path, framework="numpy") as file:
+        written = file.metadata()
+        rows = json.loads(written["rows"])
+        return written["fingerprint"], [
+            (video, name, seconds, Stream(file.get_tensor(str(row)), rate, status, reason))
+            for row, (video, name, seconds, rate, status, reason) in enumerate(rows)
+        ]
 
 
 def _name(stream: str, part: int) -> str:
