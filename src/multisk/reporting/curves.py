@@ -1,17 +1,29 @@
 """The figures of training: losses and their terms, anchor usage, pace."""
 
-from collections.abc import Callable, Iterable, Mapping
-from itertools import cycle, product
+from collections.abc import Callable, Iterable
+from itertools import product
 
 import pandas as pd
-import seaborn as sns
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure as Drawing
 
 from multisk.reporting import wording
-from multisk.reporting.panels import WIDE, Figure, Panel, Scale, cells, curves, ends
+from multisk.reporting.panels import (
+    WIDE,
+    Figure,
+    Looks,
+    Panel,
+    Scale,
+    cells,
+    curves,
+    ends,
+    lines,
+    plain_values,
+)
 from multisk.reporting.results import ordered
-from multisk.reporting.svg import COLOURS, canvas, inline, theme
+from multisk.reporting.svg import canvas, inline, theme
 
+BANDS = "lines are means over seeds, bands span the seeds."
 POINTS = 240  # a curve has at most so many; longer ones show means of consecutive steps
 SIDES = {
     "input_to_joint": "A: the input side predicts the joint assignment",
@@ -26,63 +38,79 @@ DIAGNOSTICS = {
 
 
 def loss_figure(training: pd.DataFrame, scale: Scale, label: Callable[[str], str]) -> Figure:
-    """Draw the loss by step, a line per seed."""
+    """Draw the loss by step, a line per method."""
     data = thinned(training[training["term"] == "loss"])
     caption = (
-        "Training loss by step, a line per seed. SSPC's loss has more terms than the others', "
+        f"Training loss by step: {BANDS} SSPC's loss has more terms than the others', "
         "so the curves' heights do not compare; the terms start when the queue has been filled once."
     )
     return Figure("loss", "Loss", caption, _by_run(data, scale, label, "loss", "loss"), data)
 
 
 def contrastive_figure(training: pd.DataFrame, scale: Scale) -> Figure:
-    """Draw the contrastive terms of pretraining, a line per pair and seed."""
+    """Draw the contrastive terms of pretraining, a line per pair of modalities."""
     chosen = training[(training["stage"] == "pretrain") & training["term"].str.startswith("contrastive/")]
     pairs = chosen["term"].str.removeprefix("contrastive/").map(wording.pair_name)
     data = thinned(chosen.assign(pair=pairs))
-    colours = _colours(data["pair"])
+    looks = _looks(data["pair"])
     panels = []
     for method in ordered(data["method"], scale.methods):
         name, title = f"contrastive-{method}", f"{wording.method_name(method)}, pretraining"
         rows = data[data["method"] == method]
-        panels.append(curves(rows, "pair", colours, name=name, title=title, unit="InfoNCE"))
-    caption = "InfoNCE by pair of modalities, unweighted, a line per seed."
+        panels.append(curves(rows, "pair", looks, name=name, title=title, unit="InfoNCE"))
+    caption = f"InfoNCE by pair of modalities, unweighted: {BANDS}"
     return Figure("contrastive", "Contrastive terms", caption, tuple(panels), data)
 
 
-def sspc_figure(training: pd.DataFrame) -> Figure:
+def sspc_figure(training: pd.DataFrame, scale: Scale) -> Figure:
     """Draw SSPC's 18 terms in pretraining, as a 3 x 3 of anchors and data for each of the two sides."""
     terms = _sspc_terms(training)
-    data = thinned(terms[terms["family"].isin(list(SIDES))])
+    data = _named(thinned(terms[terms["family"].isin(list(SIDES))]), scale)
     panels = []
     for side, title in SIDES.items():
         rows = data[data["family"] == side]
         if len(rows):
             with theme():
-                drawing = _three_by_three(rows)
-            panels.append(Panel(title, inline(drawing, f"sspc-{side}", f"{title}. {ends(rows, 'of')}")))
+                drawing = _three_by_three(rows, scale)
+            text = " ".join(
+                f"{name}: {ends(found, 'of')}" for name, found in rows.groupby("method", sort=False)
+            )
+            panels.append(Panel(title, inline(drawing, f"sspc-{side}", f"{title}. {text}")))
     caption = (
-        "SSPC's 18 terms (binary cross-entropy, unweighted) in pretraining, a line per seed: a row per "
-        "modality whose anchors are used, a column per modality of the data; the diagonal has one modality."
+        "SSPC's 18 terms (binary cross-entropy, unweighted) in pretraining, a row per modality whose anchors "
+        f"are used, a column per modality of the data; the diagonal has one modality. {BANDS.capitalize()}"
     )
     return Figure("sspc", "SSPC terms", caption, tuple(panels), data)
 
 
-def usage_figure(training: pd.DataFrame) -> Figure:
-    """Draw what the SSPC loss reports about its anchors and assignments beside its terms."""
+def usage_figure(training: pd.DataFrame, scale: Scale) -> Figure:
+    """Draw what the SSPC loss reports beside its terms, a panel per method unless it is of no modality."""
     terms = _sspc_terms(training)
     terms = terms[~terms["family"].isin(list(SIDES))]
-    data = thinned(terms.assign(of=terms["of"].map(wording.modality_name)))
-    panels = []
+    data = _named(thinned(terms.assign(of=terms["of"].map(wording.modality_name))), scale)
+    panels: list[Panel] = []
     for family in ordered(data["family"], DIAGNOSTICS):
-        rows, title = data[data["family"] == family], DIAGNOSTICS.get(family, family)
-        name, unit = f"usage-{family.replace('/', '-')}", title.rpartition(": ")[2].partition(",")[0]
-        panels.append(curves(rows, "of", _colours(rows["of"]), name=name, title=title, unit=unit))
+        panels += _usage_panels(data[data["family"] == family], family, scale)
     caption = (
-        "How the anchors are used in pretraining, as the loss reports it, a line per seed. In use: the "
-        "effective share of a modality's anchors that are nearest to some sample (1: all of them, evenly)."
+        f"How the anchors are used in pretraining, as the loss reports it: {BANDS} In use: the effective "
+        "share of a modality's anchors that are nearest to some sample (1: all of them, evenly)."
     )
     return Figure("usage", "Anchor usage", caption, tuple(panels), data)
+
+
+def _usage_panels(rows: pd.DataFrame, family: str, scale: Scale) -> list[Panel]:
+    title, name = DIAGNOSTICS.get(family, family), f"usage-{family.replace('/', '-')}"
+    unit = title.rpartition(": ")[2].partition(",")[0]
+    if rows["of"].nunique() == 1:
+        return [curves(rows, "method", scale, name=name, title=title, unit=unit)]
+    looks, methods = _looks(rows["of"]), ordered(rows["method"], scale.names)
+    return [
+        curves(
+            rows[rows["method"] == method], "of", looks, name=f"{name}-{place}", unit=unit,
+            title=f"{method}: {title}" if len(methods) > 1 else title,
+        )
+        for place, method in enumerate(methods)
+    ]  # fmt: skip
 
 
 def pace_figure(training: pd.DataFrame, scale: Scale, label: Callable[[str], str]) -> Figure:
@@ -92,7 +120,7 @@ def pace_figure(training: pd.DataFrame, scale: Scale, label: Callable[[str], str
     panels: tuple[Panel, ...] = ()
     for term, unit in units.items():
         panels += _by_run(data[data["term"] == term], scale, label, f"pace-{term}", unit, f"{unit}, ")
-    caption = "Gradient norm and throughput in pretraining, a line per seed."
+    caption = f"Gradient norm and throughput in pretraining: {BANDS}"
     return Figure("pace", "Gradient norm and throughput", caption, panels, data)
 
 
@@ -111,26 +139,36 @@ def _by_run(
     data: pd.DataFrame, scale: Scale, label: Callable[[str], str], name: str, unit: str, prefix: str = ""
 ) -> tuple[Panel, ...]:
     panels: list[Panel] = []
-    data = data.assign(method=data["method"].map(wording.method_name))
+    data = _named(data, scale)
     for (stage, benchmark), rows in cells(data, ("stage", "benchmark")):
         run = "pretraining" if stage == "pretrain" else f"fine-tuning, {label(benchmark)}"
         place = f"{name}-{len(panels)}"
-        panels.append(curves(rows, "method", scale.palette, name=place, title=f"{prefix}{run}", unit=unit))
+        panels.append(curves(rows, "method", scale, name=place, title=f"{prefix}{run}", unit=unit))
     return tuple(panels)
 
 
-def _three_by_three(rows: pd.DataFrame) -> Drawing:
-    drawing = canvas(WIDE, 3.5)
+def _three_by_three(rows: pd.DataFrame, scale: Scale) -> Drawing:
+    drawing = canvas(WIDE, 3.6)
     grid = drawing.subplots(3, 3, sharex=True, sharey=True)
+    named: dict[str, Artist] = {}
     for (i, anchors), (j, data) in product(enumerate("tva"), enumerate("tva")):
         axes, cell = grid[i][j], rows[rows["of"] == f"{anchors}-{data}"]
-        look = {"color": COLOURS[0] if i == j else COLOURS[1], "linewidth": 0.9}
-        sns.lineplot(cell, x="step", y="value", units="seed", estimator=None, ax=axes, **look)
+        if len(cell):  # without audio there are fewer terms
+            lines(axes, cell, "step", "value", "method", scale)
+            handles, names = axes.get_legend_handles_labels()
+            named |= dict(zip(names, handles, strict=True))
+            legend = axes.get_legend()
+            assert legend is not None
+            legend.remove()
+        plain_values(axes, rows["value"])
         axes.set(xlabel="step" if i == 2 else "", ylabel="")
         if i == 0:
             axes.set_title(f"{wording.modality_name(data)} data")
         if j == 0:
             axes.set_ylabel(f"{wording.modality_name(anchors)} anchors")
+    drawing.legend(
+        list(named.values()), list(named), loc="outside upper left", ncol=4, borderaxespad=0, handlelength=1.6
+    )
     return drawing
 
 
@@ -146,5 +184,12 @@ def _family_and_owner(term: str) -> tuple[str, str]:
     return (family, last) if family else (last, "all modalities")
 
 
-def _colours(names: Iterable[str]) -> Mapping[str, str]:
-    return dict(zip(dict.fromkeys(names), cycle(COLOURS), strict=False))
+def _looks(names: Iterable[str]) -> Looks:
+    return Looks(tuple(dict.fromkeys(names)))
+
+
+def _named(data: pd.DataFrame, scale: Scale) -> pd.DataFrame:
+    """Return the data with methods by their names in prose, in the order of the scale."""
+    known = {name: place for place, name in enumerate(scale.names)}
+    named = data.assign(method=data["method"].map(wording.method_name))
+    return named.sort_values("method", key=lambda names: names.map(known), kind="stable")

@@ -2,16 +2,34 @@
 
 from collections.abc import Callable, Hashable, Mapping
 from itertools import product
+from typing import Any
 
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
+from matplotlib.lines import Line2D
 
 from multisk.reporting import wording
-from multisk.reporting.panels import NARROW, WIDE, Figure, Panel, Scale, cells, dashes, legend_above, means
+from multisk.reporting.panels import (
+    NARROW,
+    WIDE,
+    Figure,
+    Panel,
+    Scale,
+    cells,
+    legend_above,
+    lines,
+    means,
+)
 from multisk.reporting.results import SETTINGS, headline, ordered
-from multisk.reporting.svg import AMBER, GREY, INK, PAPER, canvas, inline, theme
+from multisk.reporting.svg import INK, PAPER, canvas, inline, theme
 
+KINDS: Mapping[str, dict[str, Any]] = {  # how the assignments of a method and their baselines are marked
+    "anchors": {"marker": "D", "linestyle": "", "markersize": 5.5},
+    "k-means": {"marker": "o", "linestyle": "", "markersize": 5.5, "markerfacecolor": "none"},
+    "shuffled": {"marker": "|", "linestyle": "", "markersize": 9},
+}
 TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 
 
@@ -67,22 +85,22 @@ def recall_figure(
 
 
 def nmi_figure(nmi: pd.DataFrame, scale: Scale) -> Figure:
-    """Draw the normalised mutual information of assignments and what clips show, against baselines."""
-    colours = _series_colours(nmi, scale)
-    data = nmi.assign(series=_series(nmi), modality=nmi["modality"].map(wording.modality_name))
+    """Draw the normalised mutual information of assignments and what clips show, beside baselines."""
+    data = _named(nmi).assign(modality=nmi["modality"].map(wording.modality_name))
     limit = 1.1 * max(data["nmi"].max(), 0.05)
     panels: list[Panel] = []
     for (space, label), rows in cells(data, ("space", "label")):
         with theme():
-            drawing = _bars(rows, colours, limit)
+            drawing = _information(rows, scale, limit)
         title = f"{label}, {space} space"
-        alt = f"{title}. Mean NMI: {means(rows, ['modality', 'series'], 'nmi', 3)}."
+        alt = f"{title}. Mean NMI: {means(rows, ['modality', 'method', 'kind'], 'nmi', 3)}."
         panels.append(Panel(title, inline(drawing, f"nmi-{len(panels)}", alt)))
     caption = (
         "Normalised mutual information (NMI) of each clip's most similar anchor and what the rendered clip "
-        "shows, over the close domain's test clips. Bars: mean over seeds; points: seeds. Shuffled: the same "
-        "assignments in random order, the level of no relation. k-means: as many clusters of the same "
-        "features, fitted to these very clips."
+        "shows, over the close domain's test clips: a row per method, a column per modality. Marks: means "
+        "over seeds; lines span the seeds. Shuffled: the same assignments in random order, the level of no "
+        "relation. k-means: as many clusters of the same features, fitted to these very clips; all that a "
+        "method without anchors has."
     )
     return Figure("nmi", "Anchors and what the clips show", caption, tuple(panels), data)
 
@@ -140,11 +158,8 @@ def _seed_points(rows: pd.DataFrame, chance: float | None, scale: Scale, limit: 
 
 def _recall_curves(rows: pd.DataFrame, complete: int, present: int, scale: Scale) -> Drawing:
     drawing = canvas(WIDE, 2.6)
-    axes, names = drawing.subplots(), ordered(rows["method"], scale.names)
-    sns.lineplot(
-        rows, x="K", y="recall", errorbar=("pi", 100), hue="method", style="method", hue_order=names,
-        style_order=names, palette=scale.palette, dashes=dashes(scale.palette), ax=axes,
-    )  # fmt: skip
+    axes = drawing.subplots()
+    lines(axes, rows, "K", "recall", "method", scale)
     steps = sorted(rows["K"].unique())
     axes.plot(steps, [100 * min(k, present) / complete for k in steps], ":", color=INK, linewidth=0.8)
     axes.set(xscale="log", xlim=(1, complete), ylim=(0, 100), xlabel="K (clips)", ylabel="R@K (%)")
@@ -170,35 +185,32 @@ def _found(ranks: pd.Series, k: int) -> pd.Series:
     return ranks == 1 if k == 1 else ranks < k + 1
 
 
-def _bars(rows: pd.DataFrame, colours: Mapping[str, str], limit: float) -> Drawing:
-    drawing = canvas(NARROW, 2.3)
-    axes = drawing.subplots()
-    order, names = ordered(rows["modality"], wording.MODALITIES.values()), ordered(rows["series"], colours)
-    shared = {"data": rows, "x": "modality", "y": "nmi", "hue": "series", "order": order, "hue_order": names}
-    sns.barplot(**shared, palette=colours, errorbar=None, alpha=0.75, saturation=1, linewidth=0, ax=axes)
-    points = {"palette": dict.fromkeys(names, INK), "size": 3, "legend": False}
-    sns.stripplot(**shared, **points, dodge=True, jitter=False, ax=axes)
-    axes.set(xlabel="", ylabel="NMI", ylim=(0, limit))
-    axes.grid(visible=False, axis="x")
-    legend_above(axes)
+def _information(rows: pd.DataFrame, scale: Scale, limit: float) -> Drawing:
+    """Draw a row of marks per method, side by side for each modality, with one legend."""
+    methods = ordered(rows["method"], scale.names)
+    modalities = ordered(rows["modality"], wording.MODALITIES.values())
+    drawing = canvas(WIDE, 0.85 + 0.27 * len(methods))
+    grid = drawing.subplots(1, len(modalities), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, modality in zip(grid, modalities, strict=True):
+        for row, method in enumerate(methods):
+            found = rows[(rows["modality"] == modality) & (rows["method"] == method)]
+            _marks(axes, row, found.set_index("kind")["nmi"], scale.palette[method])
+        axes.set(xlim=(0, limit), ylim=(len(methods) - 0.5, -0.5), xlabel="NMI", title=modality)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(visible=False, axis="y")
+    grid[0].set_yticks(range(len(methods)), methods)
+    handles = [Line2D([], [], color=INK, label=kind, **look) for kind, look in KINDS.items()]
+    drawing.legend(handles=handles, loc="outside upper left", ncol=len(handles), handlelength=1)
     return drawing
 
 
-def _series(nmi: pd.DataFrame) -> pd.Series:
-    several = nmi["method"].nunique() > 1
-    return nmi["method"].map(wording.method_name) + " " + nmi["kind"] if several else nmi["kind"]
-
-
-def _series_colours(nmi: pd.DataFrame, scale: Scale) -> dict[str, str]:
-    """Return the colours of the bars, in their order: each method's anchors, then their baselines."""
-    anchored = set(nmi.loc[nmi["kind"] == "anchors", "method"])
-    found = nmi.assign(series=_series(nmi)).drop_duplicates("series")
-    colours: dict[str, str] = {}
-    for (method, kind), rows in cells(found, ("method", "kind")):
-        own = scale.palette[wording.method_name(method)]
-        looks = {"anchors": own, "k-means": AMBER if method in anchored else own}
-        colours[rows["series"].iloc[0]] = looks.get(kind, GREY)
-    return colours
+def _marks(axes: Axes, row: int, nmi: pd.Series, colour: str) -> None:
+    for kind, look in KINDS.items():
+        values = nmi[nmi.index == kind]
+        if len(values):
+            tone = colour if kind == "anchors" else INK
+            axes.plot([values.min(), values.max()], [row, row], color=tone, linewidth=0.9)
+            axes.plot([values.mean()], [row], color=tone, **look)
 
 
 def _heat_map(shares: pd.DataFrame, label: str) -> Drawing:

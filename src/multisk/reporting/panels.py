@@ -10,14 +10,17 @@ import pandas as pd
 import seaborn as sns
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
 
 from multisk.reporting import wording
 from multisk.reporting.results import SETTINGS, ordered
-from multisk.reporting.svg import COLOURS, canvas, inline, theme
+from multisk.reporting.svg import COLOURS, GREY, canvas, inline, theme
 
 WIDE, NARROW = 4.2, 3.4  # inches: two or three panels beside each other on a wide page
-MARKERS = ("D", "o", "s", "^", "v", "P")
-DASHES = ("", (4, 1.5), (1.5, 1), (5, 1, 1.5, 1), (3, 2), (2, 2))
+# The first look is SSPC's alone. The others' lists have 5, 7 and 6 entries: pairs of looks repeat late.
+MARKERS = ("D", "o", "s", "^", "v", "P", "X", "p")
+DASHES = ("", (4, 1.5), (1.5, 1), (6, 1.5, 1.5, 1.5), (8, 2), (3, 3), (4, 1, 1, 1, 1, 1))
+LABELS = 8  # so many lines carry their names at their ends; more need a legend
 PREFERRED: Mapping[str, Sequence[str]] = {
     "setting": SETTINGS,
     "benchmark": ("", *wording.DOMAINS),
@@ -76,32 +79,100 @@ class Scale:
         """Markers by name."""
         return self._assigned(MARKERS)
 
-    def _assigned(self, looks: Sequence[str]) -> dict[str, str]:
-        others = [name for name in self.names if name != "SSPC"]
-        assigned = dict(zip(["SSPC", *others], cycle(looks), strict=False))
+    @property
+    def dashes(self) -> dict[str, Any]:
+        """Patterns of dashes by name; SSPC's line is solid."""
+        return self._assigned(DASHES)
+
+    def _assigned(self, looks: Sequence[Any]) -> dict[str, Any]:
+        others = (name for name in self.names if name != "SSPC")
+        assigned = {"SSPC": looks[0], **dict(zip(others, cycle(looks[1:]), strict=False))}
         return {name: assigned[name] for name in self.names}
 
 
-def curves(
-    rows: pd.DataFrame, hue: str, palette: Mapping[str, str], *, name: str, title: str, unit: str
-) -> Panel:
-    """Draw `value` by `step`, a line per seed, told apart by colour and dashes."""
-    names = ordered(rows[hue], palette)
+@dataclass(frozen=True)
+class Looks:
+    """Colours and dashes of what are no methods, by name."""
+
+    names: tuple[str, ...]
+
+    @property
+    def palette(self) -> dict[str, str]:
+        """Colours by name; none is SSPC's."""
+        return dict(zip(self.names, cycle((*COLOURS[1:], GREY)), strict=False))
+
+    @property
+    def dashes(self) -> dict[str, Any]:
+        """Patterns of dashes by name."""
+        return dict(zip(self.names, cycle(DASHES), strict=False))
+
+
+def curves(rows: pd.DataFrame, hue: str, looks: Scale | Looks, *, name: str, title: str, unit: str) -> Panel:
+    """Draw `value` by `step`: means over seeds with bands that span them, told apart by colour and dashes."""
     with theme():
         drawing = canvas(NARROW, 2.4)
         axes = drawing.subplots()
-        sns.lineplot(
-            rows, x="step", y="value", units="seed", estimator=None, linewidth=1.1, hue=hue, style=hue,
-            hue_order=names, style_order=names, palette=palette, dashes=dashes(palette), ax=axes,
-        )  # fmt: skip
+        lines(axes, rows, "step", "value", hue, looks)
         axes.set(xlabel="step", ylabel=unit)
-        legend_above(axes)
+        plain_values(axes, rows["value"])
+        named_lines(axes, rows, "step", "value", hue, looks)
     return Panel(title, inline(drawing, name, f"{title}. {ends(rows, hue)}"))
 
 
-def dashes(palette: Mapping[str, str]) -> dict[str, Any]:
-    """Return a pattern of dashes for each name of a palette; SSPC's line is solid."""
-    return dict(zip(sorted(palette, key=lambda name: name != "SSPC"), cycle(DASHES), strict=False))
+def lines(axes: Axes, rows: pd.DataFrame, x: str, y: str, hue: str, looks: Scale | Looks) -> None:
+    """Draw a line per name: the mean over seeds, and a band that spans them."""
+    names = ordered(rows[hue], looks.palette)
+    sns.lineplot(
+        rows, x=x, y=y, errorbar=("pi", 100), linewidth=1.1, hue=hue, style=hue, hue_order=names,
+        style_order=names, palette=looks.palette, dashes=looks.dashes, ax=axes,
+    )  # fmt: skip
+
+
+def named_lines(axes: Axes, rows: pd.DataFrame, x: str, y: str, hue: str, looks: Scale | Looks) -> None:
+    """Write each line's name at its end, below each other; above the axes where they are too many."""
+    last = {str(name): _end(found, x, y) for name, found in rows.groupby(hue, sort=False)}
+    if len(last) > LABELS:
+        legend_above(axes)
+        return
+    legend = axes.get_legend()
+    assert legend is not None
+    legend.remove()
+    to_axes = axes.transData + axes.transAxes.inverted()
+    heights = spread([float(to_axes.transform(end)[1]) for end in last.values()])
+    for (name, end), height in zip(last.items(), heights, strict=True):
+        leader = {"arrowstyle": "-", "color": looks.palette[name], "linewidth": 0.9, "relpos": (0, 0.5)}
+        axes.annotate(
+            name, end, (1.06, height), "data", "axes fraction", arrowprops=leader, annotation_clip=False,
+            va="center", fontsize=8.5,
+        )  # fmt: skip
+
+
+def _end(rows: pd.DataFrame, x: str, y: str) -> tuple[float, float]:
+    return float(rows[x].max()), float(rows.loc[rows[x] == rows[x].max(), y].mean())
+
+
+def spread(heights: Sequence[float], gap: float = 0.1) -> list[float]:
+    """Return heights in [0, 1] that keep their order and lie `gap` apart, moved as little as that takes."""
+    order = np.argsort(heights, kind="stable")
+    placed = np.array(heights, dtype=float)[order]
+    room = min(gap, 1 / max(len(placed) - 1, 1))
+    for index in range(1, len(placed)):
+        placed[index] = max(placed[index], placed[index - 1] + room)
+    top = 1.0
+    for index in reversed(range(len(placed))):
+        placed[index] = min(placed[index], top)
+        top = placed[index] - room
+    found = np.empty_like(placed)
+    found[order] = np.maximum(placed, 0)
+    return [float(height) for height in found]
+
+
+def plain_values(axes: Axes, values: pd.Series) -> None:
+    """Write whole numbers at the ticks, without a common factor; give what never varies an axis from 0."""
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    if values.nunique() == 1:
+        level = float(values.iloc[0])
+        axes.set_ylim(min(0.0, 1.25 * level), max(1.25 * level, 0.0) or 1.0)
 
 
 def legend_above(axes: Axes) -> None:

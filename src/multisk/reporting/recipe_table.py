@@ -26,7 +26,8 @@ def recipe_table(
     heads = ("method", "recipe", *columns, "hours, paper", "GiB, paper", "command", "published", "runs")
     caption = (
         f"Every recipe: R@10 in percent, {wording.HEADLINE}, mean ± standard deviation over the seeds "
-        "linked. Hours and memory (weights, gradients and optimiser alone) are those expected at the paper's sizes."
+        "linked. Hours and memory (weights, gradients and optimiser alone) are those expected at the paper's "
+        "sizes."
     )
     order = ordered(recipes, params.methods)
     rows = (_row(recipes[name], found[found["method"] == name], places, ledger, folder) for name in order)

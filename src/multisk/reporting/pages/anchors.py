@@ -18,8 +18,8 @@ def build(inputs: Inputs) -> Page:
     drawn = {
         "nmi": figures.nmi_figure(inputs.nmi, scale) if len(inputs.nmi) else None,
         "anchors": figures.anchor_figure(inputs.counts) if len(inputs.counts) else None,
-        "usage": curves.usage_figure(training),
-        "sspc": curves.sspc_figure(training),
+        "usage": curves.usage_figure(training, scale),
+        "sspc": curves.sspc_figure(training, scale),
     }
     return Page(
         name="anchors",
