@@ -1,5 +1,6 @@
 """Anybody's video files as a corpus: no captions, no splits, clips of equal length."""
 
+import logging
 from math import ceil
 from pathlib import Path
 
@@ -9,17 +10,48 @@ from multisk.corpora.manifest import CLIP_COLUMNS, Corpus, write_corpus
 from multisk.errors import InputError
 from multisk.features.store import FeatureStore
 
+log = logging.getLogger(__name__)
+
 ENDINGS = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".wmv"}
+SHORTEST = 1.0  # seconds; a shorter rest belongs to the clip before: nobody looks for a few frames
+
+
+def find_videos(videos: Path) -> tuple[list[Path], list[str]]:
+    """Return the video files below a folder, sorted, and a line about each that cannot be one of a corpus.
+
+    Raises InputError when the folder is none, or there is no video file.
+    """
+    if not videos.exists():
+        raise InputError(f"{printable(videos)}: no such folder; name the folder of the videos")
+    if not videos.is_dir():
+        raise InputError(f"{printable(videos)}: is a file; name its folder")
+    found = sorted(path for path in videos.rglob("*") if path.suffix.lower() in ENDINGS)
+    reasons = {path: _unusable(path) for path in found}
+    files = [path for path in found if not reasons[path]]
+    left_out = [f"{printable(path)}: {reason}; left out" for path, reason in reasons.items() if reason]
+    if not files:
+        more = f" ({left_out[0]})" if left_out else ""
+        raise InputError(
+            f"{printable(videos)}: no video files; their names end in {', '.join(sorted(ENDINGS))}{more}"
+        )
+    return files, left_out
+
+
+def printable(path: Path) -> str:
+    """Return a path as text; bytes of its name that are no UTF-8 are escaped."""
+    return str(path).encode(errors="backslashreplace").decode()
 
 
 def register_videos(videos: Path, folder: Path) -> Corpus:
     """List the video files below `videos`, which stay where they are, as a corpus without clips yet.
 
-    Raises InputError when there are none.
+    Files that cannot be used are named and counted. Raises InputError when there are none.
     """
-    files = sorted(path for path in videos.rglob("*") if path.suffix.lower() in ENDINGS)
-    if not files:
-        raise InputError(f"{videos}: no video files; their names end in {', '.join(sorted(ENDINGS))}")
+    files, left_out = find_videos(videos)
+    for line in left_out:
+        log.warning("%s", line)
+    if left_out:
+        log.warning("%s: %d of %d files left out", videos, len(left_out), len(left_out) + len(files))
     table = pd.DataFrame(
         {
             "video_id": [str(path.relative_to(videos)) for path in files],
@@ -32,17 +64,42 @@ def register_videos(videos: Path, folder: Path) -> Corpus:
 
 
 def cut_clips(corpus: Corpus, store: FeatureStore, seconds: float) -> Corpus:
-    """Cut the videos that have features into clips of `seconds`, the last one shorter; list these."""
+    """Cut the videos that have features into clips of `seconds`, the last one shorter; list these.
+
+    A rest shorter than a second (or than half a clip) makes the clip before it longer.
+    """
     known = store.status.drop_duplicates("video_id").set_index("video_id")["seconds"]
+    usable = set(store.videos())
     rows = []
-    for video_id in store.videos():
-        length = float(known[video_id])
-        for number in range(max(1, ceil(length / seconds))):
-            start = number * seconds
-            end = max(min(length, start + seconds), start + 1e-3)
-            rows.append((f"{video_id}@{start:g}", video_id, start, end, "test", [""]))
+    for video_id in corpus.videos["video_id"]:
+        if video_id in usable:
+            spans = _spans(float(known[video_id]), seconds)
+            rows += [(f"{video_id}@{start:g}", video_id, start, end, "test", [""]) for start, end in spans]
     videos = corpus.videos.assign(seconds=corpus.videos["video_id"].map(known))
     return _write(corpus.folder, corpus.name, videos, pd.DataFrame(rows, columns=list(CLIP_COLUMNS)))
+
+
+def _spans(length: float, seconds: float) -> list[tuple[float, float]]:
+    count = max(1, ceil(length / seconds))
+    if count > 1 and length - (count - 1) * seconds < min(SHORTEST, seconds / 2):
+        count -= 1
+    starts = [number * seconds for number in range(count)]
+    return list(zip(starts, [*starts[1:], max(length, starts[-1] + 1e-3)], strict=True))
+
+
+def _unusable(path: Path) -> str:
+    """Say why a path that is named like a video cannot be used; nothing if it can."""
+    if path.is_dir():
+        return "is a folder"
+    if path.is_symlink() and not path.exists():
+        return "a link to nothing"
+    if not path.is_file():
+        return "not a file"
+    try:
+        f"{path}{path.resolve()}".encode()
+    except UnicodeEncodeError:
+        return "its name is not UTF-8; rename it"
+    return ""
 
 
 def _write(folder: Path, name: str, videos: pd.DataFrame, clips: pd.DataFrame) -> Corpus:

@@ -7,8 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from multisk.corpora.manifest import VIDEO_COLUMNS
-from multisk.corpora.own import ENDINGS
-from multisk.errors import InputError
+from multisk.corpora.own import find_videos
 from multisk.published.findings import Findings
 
 
@@ -18,13 +17,14 @@ def find_media(folder: Path, findings: Findings) -> dict[str, Path]:
     Of several files with the same id the first one is taken. Raises InputError when there is no file.
     """
     found: dict[str, Path] = {}
-    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS):
+    files, left_out = find_videos(folder)
+    for line in left_out:
+        findings.add("unusable files", line)
+    for path in files:
         if path.stem in found:
             findings.add("repeated files", f"{path}: {found[path.stem]} has the same id; left out")
         else:
             found[path.stem] = path.resolve()
-    if not found:
-        raise InputError(f"{folder}: no video files; their names end in {', '.join(sorted(ENDINGS))}")
     return found
 
 
