@@ -6,8 +6,10 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 
 from multisk.params import Tracking
-from multisk.resumable import read_json
+from multisk.resumable import file_digest, read_json, write_json
 from multisk.tracking import Mirror, Run, flatten, metric_name, read_steps
+from multisk.tracking.files import moments
+from multisk.tracking.sync import mirror_all, run_folders
 from multisk.tracking.views import view_links
 
 
@@ -123,6 +125,84 @@ def test_pushing_twice_adds_nothing(tmp_path, settings):
     assert again.push(tmp_path) == run.record["run_id"]
     for metric in ("loss", "R10", "system/peak_mb"):
         assert len(again.client.get_metric_history(run.record["run_id"], metric)) == 1
+
+
+def test_weights_that_are_deleted_after_a_run_leave_its_mirror_as_it_was(tmp_path, settings):
+    with run_in(tmp_path / "runs/a", settings) as run:
+        run(0, {"loss": 1.0})
+        (tmp_path / "runs/a/model.safetensors").write_bytes(b"weights")
+        run.finish({"R10": 5})
+    before = mirrored(settings, run)
+    assert before.data.tags["sha256.model"] == file_digest(tmp_path / "runs/a/model.safetensors")
+    (tmp_path / "runs/a/model.safetensors").unlink()
+    for _ in range(2):
+        assert mirror_all(settings, run_folders(tmp_path)) == []
+    assert mirrored(settings, run).info.end_time == before.info.end_time
+    for metric in ("loss", "R10", "system/seconds"):
+        assert len(Mirror(settings).client.get_metric_history(run.record["run_id"], metric)) == 1
+
+
+def test_a_run_that_goes_on_after_its_end_repeats_no_number(tmp_path, settings):
+    for found in (5, 5, 7):
+        with run_in(tmp_path, settings) as run:
+            run.finish({"R10": found, "R50": 9})
+    client = Mirror(settings).client
+    values = {
+        metric: [point.value for point in client.get_metric_history(run.record["run_id"], metric)]
+        for metric in ("R10", "R50")
+    }
+    assert values == {"R10": [5, 7], "R50": [9]}
+    assert mirrored(settings, run).data.metrics["R10"] == 7
+
+
+@pytest.mark.parametrize("ended", ["2026-01-02T04:00:00.250+00:00", None])
+def test_a_tracker_that_is_rebuilt_shows_when_a_run_began_and_ended(tmp_path, settings, ended):
+    with run_in(tmp_path, settings) as run:
+        run(0, {"loss": 1.0})
+        run.finish({"R10": 5})
+    times = {"started": "2026-01-02T03:00:00+00:00", "ended": ended, "seconds": 60.0}
+    write_json(tmp_path / "run.json", {**read_json(tmp_path / "run.json"), **times})
+    rebuilt = settings.model_copy(update={"experiment": f"{settings.experiment}-rebuilt"})
+    client = Mirror(rebuilt).client
+    found = client.get_run(Mirror(rebuilt).push(tmp_path))
+    began = 1_767_322_800_000
+    assert found.info.start_time == began
+    assert found.info.end_time == began + (3_600_250 if ended else 60_000)
+    for metric in ("loss", "R10"):
+        (point,) = client.get_metric_history(found.info.run_id, metric)
+        assert point.timestamp == found.info.end_time
+
+
+def test_a_run_and_its_mirror_agree_on_its_times(tmp_path, settings):
+    with run_in(tmp_path, settings) as run:
+        pass
+    info, record = mirrored(settings, run).info, read_json(tmp_path / "run.json")
+    assert moments(record) == (info.start_time / 1000, info.end_time / 1000)
+    assert info.start_time / 1000 <= time.time() - record["seconds"]
+    assert abs(info.end_time / 1000 - time.time()) < 60
+
+
+def test_a_run_that_ended_without_a_tracker_is_told_its_id_by_sync(tmp_path, settings):
+    dead = settings.model_copy(update={"uri": "http://127.0.0.1:9"})
+    record = tmp_path / "runs/a/run.json"
+    with run_in(record.parent, dead):
+        pass
+    before = read_json(record)
+    assert before["run_id"] is None
+    assert mirror_all(settings, run_folders(tmp_path)) == []
+    after = read_json(record)
+    assert Mirror(settings).client.get_run(after["run_id"]).data.tags["run_key"] == before["run_key"]
+    assert after == before | {"run_id": after["run_id"]}
+    rebuilt = settings.model_copy(update={"experiment": f"{settings.experiment}-rebuilt"})
+    assert mirror_all(rebuilt, run_folders(tmp_path)) == []
+    assert read_json(record) == after, "an id that was known was lost"
+
+
+def test_a_run_that_goes_on_is_left_to_its_own_process(tmp_path, settings):
+    dead = settings.model_copy(update={"uri": "http://127.0.0.1:9"})
+    with run_in(tmp_path / "runs/a", dead):
+        assert mirror_all(settings, run_folders(tmp_path)) == []
+        assert read_json(tmp_path / "runs/a/run.json")["run_id"] is None
 
 
 def test_a_dead_tracker_stops_nothing_and_is_caught_up_with(tmp_path, settings, monkeypatch, caplog):

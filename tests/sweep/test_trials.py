@@ -10,6 +10,9 @@ from multisk.params import load_params
 from multisk.resumable import read_json
 from multisk.sweep import seed
 from multisk.sweep.study import sweep
+from multisk.tracking import Mirror
+from multisk.tracking.files import moments
+from multisk.tracking.sync import mirror_all, run_folders
 
 
 class Scores:
@@ -109,3 +112,33 @@ def test_the_export_is_the_same_when_it_is_repeated(run, world):
     before = [path.read_bytes() for path in files]
     run(space={"anchors": [4, 8]}, epochs=1)
     assert [path.read_bytes() for path in files] == before
+
+
+def test_syncing_after_a_study_changes_nothing_in_the_tracker(run, world):
+    run(space={"anchors": [4, 8]}, epochs=1)
+    before = shown(world)
+    assert len(before) == 3
+    for _ in range(2):
+        assert mirror_all(load_params().tracking, run_folders(world)) == []
+        assert shown(world) == before
+    for folder in run_folders(world):
+        record = read_json(folder / "run.json")
+        if record["stage"] == "sweep":
+            assert before[record["run_key"]][:2] == moments(record)
+
+
+def shown(world):
+    """What the tracker says of a world's sweeps: begin, end, and every point of every metric."""
+    client = Mirror(load_params(world / "params.yaml").tracking).client
+    experiment = client.get_experiment_by_name("multisk-sweep").experiment_id
+    found = {}
+    for run in client.search_runs([experiment]):
+        points = {
+            metric: [
+                (point.step, point.value) for point in client.get_metric_history(run.info.run_id, metric)
+            ]
+            for metric in run.data.metrics
+        }
+        assert all(len(set(steps)) == len(steps) for steps in points.values())
+        found[run.data.tags["run_key"]] = (run.info.start_time / 1000, run.info.end_time / 1000, points)
+    return found

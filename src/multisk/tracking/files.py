@@ -2,7 +2,9 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,19 @@ def numbers(nested: Mapping[str, Any]) -> dict[str, float]:
         for name, value in flatten(nested)
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
+
+
+def moments(record: Mapping[str, Any]) -> tuple[float, float]:
+    """Return when a run began and ended, in seconds since 1970; one that goes on ends now.
+
+    A record without its end is of a run that nothing interrupted, as far as it tells.
+    """
+    began = datetime.fromisoformat(record["started"]).timestamp()
+    if record["status"] == "running":
+        return began, time.time()
+    if record.get("ended"):
+        return began, datetime.fromisoformat(record["ended"]).timestamp()
+    return began, began + record["seconds"]
 
 
 def read_steps(path: Path) -> list[dict[str, float]]:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from multisk.tracking.files import (
     Tail,
     flatten,
     metric_name,
+    moments,
     numbers,
 )
 from multisk.tracking.views import view_tags
@@ -71,19 +71,19 @@ class Mirror:
     def _push(self, directory: Path, record: Mapping[str, Any]) -> str:
         run_id = self._run_of(record)
         self._join_family(run_id, record)
-        self._push_rows(run_id, directory / STEPS, "mirrored_steps", "")
-        self._push_rows(run_id, directory / SYSTEM, "mirrored_samples", "system/")
+        _, now = moments(record)
+        self._push_rows(run_id, directory / STEPS, "mirrored_steps", "", now)
+        self._push_rows(run_id, directory / SYSTEM, "mirrored_samples", "system/", now)
         if record["status"] != "running":
             self._finish(run_id, directory, record)
         return run_id
 
-    def _push_rows(self, run_id: str, path: Path, tag: str, prefix: str) -> None:
-        """Log the rows of a file that the tracker lacks; `time` is when a row was written, if it says so."""
+    def _push_rows(self, run_id: str, path: Path, tag: str, prefix: str, now: float) -> None:
+        """Log the rows of a file that the tracker lacks; `now` stands for the time of rows that have none."""
         done = self._pushed[run_id, tag]
         rows = [row for row in self._tails.setdefault(path, Tail(path)).rows() if row["step"] >= done]
         if not rows:
             return
-        now = time.time()
         self._log(
             run_id,
             [
@@ -97,23 +97,27 @@ class Mirror:
         self.client.set_tag(run_id, tag, str(self._pushed[run_id, tag]))
 
     def _finish(self, run_id: str, directory: Path, record: Mapping[str, Any]) -> None:
-        """Add what only an ended run has; nothing, when it was added before."""
+        """Add what only an ended run has; nothing, when it was added before.
+
+        Weights do not tell whether it was: those of trials are deleted once a trial has ended.
+        """
         files = [directory / name for name in COPIED if (directory / name).exists()]
-        weights = sorted(directory.glob("*.safetensors"))
-        sizes = [(path.name, path.stat().st_size) for path in weights]
-        content = digest([record["status"], record["seconds"], [file_digest(path) for path in files], sizes])
+        content = digest([record["status"], record["seconds"], [file_digest(path) for path in files]])
         if self._complete.get(run_id) == content:
             return
         final = numbers(read_json(directory / METRICS)) if (directory / METRICS).exists() else {}
         used = {name: record.get(name) for name in ("seconds", "peak_mb", "peak_gpu_mb")}
         final |= {f"system/{name}": value for name, value in used.items() if value is not None}
-        self._log(run_id, [(name, value, 0, time.time()) for name, value in final.items()])
+        known, (_, ended) = self.client.get_run(run_id).data.metrics, moments(record)
+        new = {name: value for name, value in final.items() if known.get(metric_name(name)) != value}
+        self._log(run_id, [(name, value, 0, ended) for name, value in new.items()])
         self.client.log_dict(run_id, {**record, "run_id": run_id}, RECORD)
         for path in files:
             self.client.log_artifact(run_id, str(path))
-        for path in weights:
+        for path in sorted(directory.glob("*.safetensors")):
             self.client.set_tag(run_id, f"sha256.{path.stem}", file_digest(path))
-        self.client.set_terminated(run_id, "FINISHED" if record["status"] == "finished" else "FAILED")
+        status = "FINISHED" if record["status"] == "finished" else "FAILED"
+        self.client.set_terminated(run_id, status, int(1000 * ended))
         self.client.set_tag(run_id, "mirrored", content)
         self._complete[run_id] = content
 
@@ -170,7 +174,8 @@ class Mirror:
                     self.client.set_tag(child.info.run_id, PARENT, run_id)
 
     def _create(self, experiment: str, record: Mapping[str, Any]) -> Any:
-        return self.client.create_run(experiment, tags=run_tags(record), run_name=run_name(record))
+        began, _ = moments(record)
+        return self.client.create_run(experiment, int(1000 * began), run_tags(record), run_name(record))
 
     def _describe(self, run: Any, record: Mapping[str, Any]) -> None:
         """Log what a run read and its settings, unless they are there: a tracker can die in between."""

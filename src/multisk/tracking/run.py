@@ -4,6 +4,7 @@ import json
 import time
 import uuid
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -135,6 +136,8 @@ class Run:
         for name, peak in self.monitor.peaks.copy().items():
             self.record[name] = max(peak, self.record.get(name, 0.0))
         self.record |= {"status": status, "seconds": self._before + time.monotonic() - self._began}
+        if status != "running":
+            self.record["ended"] = datetime.now(UTC).isoformat(timespec="milliseconds")
         write_json(self.directory / RECORD, self.record)
         self.record["run_id"] = self.mirror.push(self.directory) or self.record["run_id"]
         write_json(self.directory / RECORD, self.record)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from multisk.params import Tracking
-from multisk.resumable import read_json
+from multisk.resumable import read_json, write_json
 from multisk.tracking.files import RECORD
 from multisk.tracking.mirror import Mirror
 
@@ -21,15 +21,26 @@ def run_folders(root: Path) -> list[Path]:
 
 
 def mirror_all(tracking: Tracking, folders: Iterable[Path]) -> list[Path]:
-    """Mirror run folders; return those that the tracker could not be given."""
+    """Mirror run folders; return those that the tracker could not be given.
+
+    A run that ended without a tracker is told the id that it has now; the id of an earlier tracker stays.
+    """
     mirror, missed, failures = Mirror(tracking), [], 0
     for folder in folders:
-        if failures < GIVE_UP and mirror.push(folder):
+        run_id = mirror.push(folder) if failures < GIVE_UP else None
+        if run_id:
             failures = 0
+            _keep_id(folder, run_id)
         else:
             failures += 1
             missed.append(folder)
     return missed
+
+
+def _keep_id(folder: Path, run_id: str) -> None:
+    record = read_json(folder / RECORD)
+    if record["run_id"] is None and record["status"] != "running":  # else its own process writes the record
+        write_json(folder / RECORD, {**record, "run_id": run_id})
 
 
 def _depth(record: Mapping[str, Any], by_key: Mapping[str, Mapping[str, Any]]) -> int:
