@@ -8,7 +8,7 @@ import pytest
 from multisk.errors import DivergedError, InputError
 from multisk.sweep.space import grid, suggest
 from multisk.sweep.storage import connect, opened
-from multisk.sweep.study import _kept, identity, work
+from multisk.sweep.study import _kept, _requeue, identity, work
 from multisk.sweep.trial import DIVERGED, INDEX, seeds_of
 
 
@@ -87,6 +87,57 @@ def test_a_killed_trial_is_run_again_under_its_index_and_with_its_point(kind, op
     assert second.begun[0] == first.begun[-1]
     assert [index for index, _ in first.begun[:-1] + second.begun] == list(range(6))
     assert states(trials) == {"COMPLETE": 6, "FAIL": 1}
+
+
+@pytest.mark.filterwarnings("ignore:Heartbeat")
+@pytest.mark.parametrize("error", [OSError("disk full"), InputError("damaged"), KeyboardInterrupt()])
+def test_a_point_that_an_error_ended_is_kept_while_others_go_on(search, optuna_settings, error):
+    """What another worker found meanwhile would lead the sampler elsewhere."""
+
+    def fate(index):
+        if index == 3:
+            kept = optuna.load_study(study_name="study", storage=connect(optuna_settings))
+            kept.enqueue_trial({}, user_attrs={INDEX: 4})
+            other = kept.ask()
+            suggest(other, search)
+            kept.tell(other, [9.0, 9.0])
+            raise error
+
+    first = Worker(search, optuna_settings, fate)
+    with pytest.raises(type(error)) as caught:
+        first.run()
+    assert caught.value is error
+    trials = optuna.load_study(study_name="study", storage=connect(optuna_settings)).trials
+    (waiting,) = [trial for trial in trials if trial.state.name == "WAITING"]
+    assert (waiting.user_attrs[INDEX], tuple(waiting.params.values())) == first.begun[-1]
+    second = Worker(search, optuna_settings)
+    done = [trial.user_attrs[INDEX] for trial in second.run() if trial.state.name == "COMPLETE"]
+    assert second.begun[0] == first.begun[-1]
+    assert sorted(done) == list(range(6))
+
+
+@pytest.mark.filterwarnings("ignore:Heartbeat")
+@pytest.mark.parametrize("ending", [None, OSError("disk full")])
+def test_a_trial_that_another_worker_took_up_is_not_queued_again(grid_study, optuna_settings, ending):
+    """It was only slow: what it comes to is left to the other."""
+    left = [ending]
+
+    def fate(index):
+        if index == 1 and left:
+            kept = optuna.load_study(study_name="study", storage=connect(optuna_settings))
+            _requeue(kept, [trial for trial in kept.trials if trial.state.name == "RUNNING"])
+            error = left.pop()
+            if error:
+                raise error
+
+    worker = Worker(grid_study, optuna_settings, fate)
+    if ending:
+        with pytest.raises(OSError, match="disk full"):
+            worker.run()
+    trials = worker.run()
+    assert states(trials) == {"COMPLETE": 6, "FAIL": 1}
+    done = [trial.user_attrs[INDEX] for trial in trials if trial.state.name == "COMPLETE"]
+    assert sorted(done) == list(range(6))
 
 
 @pytest.mark.filterwarnings("ignore:Heartbeat")
@@ -175,8 +226,21 @@ def test_what_trials_depend_on_makes_another_study(params):
     assert identity(changed("optuna", grace_seconds=99), study, ["data"]) == before
     assert identity(changed("pretrain", epochs=99, seeds=(7,)), study, ["data"]) == before
     assert identity(params, study.model_copy(update={"trials": 24}), ["data"]) == before
+    assert identity(changed("optuna", seed=99, startup_trials=99), study, ["data"]) == before
     of_other = params.model_copy(update={"methods": {**params.methods, "contrastive": others}})
     assert identity(of_other, study, ["data"]) == before
     assert identity(of_other, params.sweep.studies["when"], ["data"]) != identity(
         params, params.sweep.studies["when"], ["data"]
     )
+
+
+def test_what_a_search_proposes_by_makes_another_study(params):
+    search = params.sweep.studies["weights"]
+    assert search.sampler == "tpe"
+    changes = [{}, {"seed": 99}, {"startup_trials": 99}, {"grace_seconds": 99}, {"importance": "ped_anova"}]
+    names = [
+        identity(params.model_copy(update={"optuna": params.optuna.model_copy(update=change)}), search, [])
+        for change in changes
+    ]
+    assert len(set(names)) == 3
+    assert names[0] == names[3] == names[4]

@@ -75,7 +75,10 @@ def identity(params: Params, study: Study, datasets: list[str]) -> str:
     settings["pretrain"] = {key: value for key, value in settings["pretrain"].items() if key not in replaced}
     names = {key: keys for key, keys in params.sweep.names.items() if key in study.space}
     code = code_digest(*TRAINING_CODE, *CODE)
-    return digest([study.model_dump(exclude={"trials"}), names, settings, datasets, code])
+    parts = [study.model_dump(exclude={"trials"}), names, settings, datasets, code]
+    if study.sampler == "tpe":  # what it proposes next depends on them; a grid's points do not
+        parts.append({"seed": params.optuna.seed, "startup_trials": params.optuna.startup_trials})
+    return digest(parts)
 
 
 def work(kept: Any, storage: Any, study: Study, objective: Trials, total: int, settings: Optuna) -> None:
@@ -92,7 +95,7 @@ def work(kept: Any, storage: Any, study: Study, objective: Trials, total: int, s
                 waiting = _next(kept, study, total)
                 if waiting:
                     _choose_by(kept, study, settings, waiting.user_attrs[INDEX])
-                    _run(kept, objective, turn)
+                    _run(kept, storage, objective, turn)
                 running = [t for t in kept.get_trials(deepcopy=False) if _state(t) == "RUNNING"]
             bar.n = len(_lasting(kept)) - len(running)
             bar.refresh()
@@ -102,25 +105,47 @@ def work(kept: Any, storage: Any, study: Study, objective: Trials, total: int, s
                 time.sleep(min(1.0, settings.heartbeat_seconds))
 
 
-def _run(kept: Any, objective: Trials, turn: ExitStack) -> None:
-    """Run the first trial of the queue; the turn ends when it has begun."""
+def _run(kept: Any, storage: Any, objective: Trials, turn: ExitStack) -> None:
+    """Run the first trial of the queue; the turn ends when it has begun.
+
+    A trial that an error ends goes back into the queue with its point, before any other worker's turn.
+    """
+    from optuna import TrialPruned
     from optuna.exceptions import UpdateFinishedTrialError
 
     begun: list[int] = []
+    failed: list[BaseException] = []
 
     def run(trial: Any) -> list[float]:
         begun.append(trial.number)
         trial.set_user_attr(BEGUN, trial.number)
         turn.close()
-        return objective(trial)
+        try:
+            return objective(trial)
+        except (DivergedError, TrialPruned, UpdateFinishedTrialError):
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            failed.append(error)
+            _give_back(kept, storage, trial.number)
+            raise
 
     try:
         kept.optimize(run, n_trials=1, catch=(DivergedError,))
-    except UpdateFinishedTrialError:
-        pass  # another worker took this one for dead, and tells the result in its place
-    except KeyboardInterrupt:
-        _retry(kept, begun)
-        raise
+    except (Exception, KeyboardInterrupt) as error:
+        if failed:  # Optuna complains that the trial has ended already
+            raise failed[0] from None
+        ended = begun and _state(kept.trials[begun[0]]) != "RUNNING"
+        if not ended or isinstance(error, KeyboardInterrupt):
+            raise
+        # Another worker took this one for dead, and tells the result in its place; Optuna minds.
+
+
+def _give_back(kept: Any, storage: Any, number: int) -> None:
+    """Put a trial back into the queue, unless another worker did so, who took this one for dead."""
+    with exclusive(storage):
+        trial = kept.trials[number]
+        if _state(trial) == "RUNNING":
+            _requeue(kept, [trial])
 
 
 def _next(kept: Any, study: Study, total: int) -> Any | None:
