@@ -25,11 +25,14 @@ class Registered:
 def registered(corpus: Corpus, findings: Findings, complete: Mapping[str, int]) -> Registered:
     """Count the clips that have a file, of the `complete` number of a split; keep the findings.
 
-    Raises InputError when there is none.
+    Raises InputError when there is none: then no corpus is left, only the findings.
     """
     if not len(corpus.videos):
+        findings.save(corpus.folder, {"videos": 0})
+        (corpus.folder / "corpus.json").unlink()
         raise InputError(
-            f"{corpus.folder}: none of the video files belongs to {corpus.name}; see findings.json"
+            f"{corpus.folder}: none of the video files belongs to {corpus.name}; see "
+            f"{corpus.folder / 'findings.json'}"
         )
     counts = {"videos": len(corpus.videos)}
     if corpus.clips is not None:
