@@ -244,8 +244,31 @@ def test_each_pickle_counts_even_with_the_same_name(
     for scale in (1.0, 2.0):
         changed = [{**item, "id": f"t{item['id']}", "2d": item["2d"] * scale} for item in items]
         train = write_pickle(changed, "train/items.pkl")
-        imported = import_msrvtt(*into(tmp_path), train=train, test=test)
+        imported = import_msrvtt(*into(tmp_path), train=train, test=test, replace=True)
         digests.add(imported.corpus.digest)
         expected = np.asarray(changed[0]["2d"], np.float16).astype(np.float32)
         np.testing.assert_array_equal(imported.store.read(changed[0]["id"], "appearance"), expected)
     assert len(digests) == 2
+
+
+@pytest.mark.parametrize("first", ["train", "test"])
+def test_a_split_stays_when_the_other_one_is_imported(
+    tmp_path: Path, released_items: Released, write_pickle: Write, first: str
+) -> None:
+    items = released_items("msrvtt_unique_items")
+    train = [{**item, "id": f"train-{item['id']}"} for item in items]
+    files = {"train": write_pickle(train, "train.pkl"), "test": write_pickle(items, "test.pkl")}
+    second = "test" if first == "train" else "train"
+    import_msrvtt(*into(tmp_path), **{first: files[first]})
+    before = {path: path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file()}
+    message = (
+        rf"corpus: is made from {first}\.pkl \(sha256 .*\), which this leaves out; name all files together"
+    )
+    with pytest.raises(InputError, match=message):
+        import_msrvtt(*into(tmp_path), **{second: files[second]})
+    assert {path: path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file()} == before
+    both = import_msrvtt(*into(tmp_path), **files)
+    assert len(both.store.videos()) == 2 * len(items)
+    only = import_msrvtt(*into(tmp_path), **{second: files[second]}, replace=True)
+    assert only.corpus.clips is not None
+    assert set(only.corpus.clips["split"]) == {second}

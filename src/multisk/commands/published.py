@@ -12,26 +12,35 @@ videos_app = typer.Typer(help="Register videos on disk as a corpus of a benchmar
 
 SETTINGS = ("zero-shot", "fine-tuned")
 File = Annotated[Path | None, typer.Option()]
+Replace = Annotated[bool, typer.Option("--replace", help="drop a corpus of other files, and its features")]
 
 
 @import_app.command("msrvtt")
-def import_msrvtt(train: File = None, test: File = None, test_list: File = None) -> None:
+def import_msrvtt(
+    train: File = None, test: File = None, test_list: File = None, replace: Replace = False
+) -> None:
     """Import the released MSR-VTT pickles into data/."""
     from multisk.published import importing
 
     layout = Layout()
     corpus, features = layout.corpus("msrvtt"), layout.features("msrvtt")
-    typer.echo(importing.import_msrvtt(corpus, features, train=train, test=test, test_list=test_list))
+    imported = importing.import_msrvtt(
+        corpus, features, train=train, test=test, test_list=test_list, replace=replace
+    )
+    typer.echo(imported)
 
 
 @import_app.command("youcook2")
-def import_youcook2(train: File = None, validation: File = None) -> None:
+def import_youcook2(train: File = None, validation: File = None, replace: Replace = False) -> None:
     """Import the released YouCook2 pickles into data/."""
     from multisk.published import importing
 
     layout = Layout()
     corpus, features = layout.corpus("youcook2"), layout.features("youcook2")
-    typer.echo(importing.import_youcook2(corpus, features, train=train, validation=validation))
+    imported = importing.import_youcook2(
+        corpus, features, train=train, validation=validation, replace=replace
+    )
+    typer.echo(imported)
 
 
 @import_app.command("howto100m")
@@ -43,6 +52,7 @@ def import_howto100m(
     features_audio: Annotated[Path | None, typer.Option(help="of _spec.npz; default: as --features")] = None,
     pack: Annotated[bool, typer.Option(help="copy into few shards, in half precision")] = False,
     check_values: Annotated[bool, typer.Option(help="read all values once, not the headers alone")] = False,
+    replace: Replace = False,
 ) -> None:
     """Import the HowTo100M tree: its features are used where they lie, unless packed."""
     from multisk.published import importing
@@ -58,6 +68,7 @@ def import_howto100m(
         tree=tree,
         in_place=not pack,
         check_values=check_values,
+        replace=replace,
     )
     typer.echo(imported)
 

@@ -23,6 +23,7 @@ from multisk.published.howto100m import (
     scan,
 )
 from multisk.published.packing import pack
+from multisk.published.replacing import check_files, check_tree
 from multisk.published.stores import forget_tree, write_tree_index
 from multisk.published.streams import seconds_of
 from multisk.resumable import digest, file_digest
@@ -66,11 +67,14 @@ def import_msrvtt(
     test_list: Path | None = None,
     name: str = "msrvtt",
     shard_megabytes: float = SHARD_MEGABYTES,
+    replace: bool = False,
 ) -> Imported:
     """Import the released MSR-VTT pickles, either or both.
 
     test_list: the 1k-A list (csv); names the clips that the test pickle lacks
-    Raises InputError when nothing usable is left; an interrupted import goes on where it was.
+    replace: drop a corpus of other files that is there, and its features
+    Raises InputError when nothing usable is left, and where other files would be dropped; an interrupted
+    import goes on where it was.
     """
     findings = Findings()
     clips = _read_splits({"train": train, "test": test}, msrvtt.read_msrvtt, findings)
@@ -82,6 +86,8 @@ def import_msrvtt(
         clips += msrvtt.missing_clips(clips, listed)
     benchmark = Benchmark(name, "test", msrvtt.COMPLETE, msrvtt.RELEASED)
     files = [path for path in (train, test, test_list) if path is not None]
+    if not replace:
+        check_files(corpus_out, features_out, files)
     corpus = _write_clips(benchmark, clips, files, corpus_out)
     return _pack_clips(benchmark, corpus, clips, features_out, findings, shard_megabytes)
 
@@ -94,12 +100,15 @@ def import_youcook2(
     validation: Path | None = None,
     name: str = "youcook2",
     shard_megabytes: float = SHARD_MEGABYTES,
+    replace: bool = False,
 ) -> Imported:
     """Import the released YouCook2 pickles, either or both, as `import_msrvtt`."""
     findings = Findings()
     clips = _read_splits({"train": train, "validation": validation}, youcook2.read_youcook2, findings)
     benchmark = Benchmark(name, "validation", youcook2.COMPLETE, youcook2.RELEASED)
     files = [path for path in (train, validation) if path is not None]
+    if not replace:
+        check_files(corpus_out, features_out, files)
     corpus = _write_clips(benchmark, clips, files, corpus_out)
     return _pack_clips(benchmark, corpus, clips, features_out, findings, shard_megabytes)
 
@@ -115,17 +124,23 @@ def import_howto100m(
     check_values: bool = False,
     name: str = "howto100m",
     shard_megabytes: float = TREE_SHARD_MEGABYTES,
+    replace: bool = False,
 ) -> Imported:
     """Import the HowTo100M tree: the features are used where they lie, or packed with `in_place=False`.
 
     captions: caption.pickle, caption.json or a folder of <video_id>.csv
     check_values: with `in_place`, read all values once instead of the headers alone
+    replace: drop a corpus of another listing, of other folders or of videos, and its features
     A listed video without captions is left out; one without features is kept and counted as failed.
-    Raises InputError when nothing usable is left; an interrupted import goes on where it was.
+    Raises InputError when nothing usable is left, and where another corpus would be dropped; an interrupted
+    import goes on where it was.
     """
     findings = Findings()
     tree = tree.resolve()
     paths = read_listing(listing, findings)
+    identity = {"listing": file_digest(listing), "tree": digest(str(tree))}
+    if not replace:
+        check_tree(corpus_out, features_out, identity)
     said = write_captions(captions, list(paths), corpus_out / "captions", findings)
     paths = {video_id: path for video_id, path in paths.items() if video_id in said}
     if not paths:
@@ -141,7 +156,7 @@ def import_howto100m(
         description="HowTo100M, published features",
         videos=_video_table(found),
         captions=said,
-        source={"listing": file_digest(listing), "tree": digest(str(tree)), "listed": len(paths)},
+        source={**identity, "listed": len(paths)},
     )
     fingerprint = digest([corpus.digest, files])
     if in_place:
@@ -225,9 +240,12 @@ def _finished(corpus: Corpus, store: FeatureStore, findings: Findings, counts: d
     broken = store.status[store.status["status"] == "failed"]
     for video_id, reason in zip(broken["video_id"], broken["reason"], strict=True):
         findings.add("unusable features", f"{video_id}: {reason}; counts as missing")
-    if not store.videos():
-        raise InputError(f"{store.folder}: no video has usable features; index.parquet says why")
     findings.save(corpus.folder, counts)
+    if not store.videos():
+        (corpus.folder / "corpus.json").unlink()  # nothing may take it for a corpus
+        raise InputError(
+            f"{store.folder}: no video has usable features; {corpus.folder / 'findings.json'} says why"
+        )
     return Imported(corpus, store, findings, counts)
 
 
