@@ -7,9 +7,11 @@ import pytest
 
 from multisk.layout import Layout
 from multisk.params import load_params
+from multisk.pipeline.inputs import Inputs
 from multisk.resumable import read_json
 from multisk.sweep import seed
 from multisk.sweep.study import sweep
+from multisk.sweep.validation import DOMAINS, validation_corpus
 from multisk.tracking import Mirror
 from multisk.tracking.files import moments
 from multisk.tracking.sync import mirror_all, run_folders
@@ -96,6 +98,18 @@ def test_a_trial_is_the_mean_of_its_seeds_which_are_kept(run, world):
         assert read_json(world / row.file)["seed"] == row.seed
     assert table["peak_mb"].gt(0).all()
     assert set(table.loc[table["pareto"], "number"]) == set(content["pareto"])
+
+
+def test_what_chance_would_score_is_exported(run, world):
+    content, _ = run(space={"anchors": [4, 8]}, epochs=1)
+    params, layout = load_params(world / "params.yaml"), Layout(world)
+    for domain, benchmark in DOMAINS.items():
+        inputs = Inputs.open(layout, params.benchmark(benchmark).corpus)
+        listed = validation_corpus(inputs.corpus, params.sweep.validation).clips["video_id"]
+        present = int(listed.isin(inputs.store.videos()).sum())
+        assert content["chance"][domain] == 100 * min(10, present) / len(listed)
+    assert content["chance"]["mean"] == (content["chance"]["close"] + content["chance"]["far"]) / 2
+    assert read_json(world / "runs/sweep/pruned/study.json")["chance"] == content["chance"]
 
 
 def test_a_share_of_the_videos_takes_as_many_steps(run, world):

@@ -1,5 +1,6 @@
 """What trials are judged by: a part of the training clips, and nothing that training would notice."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,6 +11,7 @@ from safetensors.torch import load_file
 
 from multisk.corpora.manifest import Corpus
 from multisk.evaluation.embed import embed
+from multisk.evaluation.ranking import metrics_of
 from multisk.evaluation.retrieval import retrieve
 from multisk.layout import Layout
 from multisk.params import Params, load_params
@@ -88,6 +90,30 @@ def test_a_model_without_audio_is_judged_by_what_video_alone_finds(opened):
         metrics = retrieve(embed(model, clips, 4), clips.complete_size).metrics
         assert metrics.keys() == {"t2v", "v2t"}
         assert found[domain] == metrics["t2v"]["R10"]
+
+
+@pytest.mark.filterwarnings("ignore:.*have no features")
+def test_chance_is_what_random_rankings_score(opened):
+    params, _, benchmarks = opened
+    whole = params.model_copy(update={"sweep": params.sweep.model_copy(update={"validation": 1.0})})
+    many = {
+        "youcook2": with_clips(benchmarks["youcook2"], 25, missing=0),
+        "msrvtt": with_clips(benchmarks["msrvtt"], 40, missing=10),
+    }
+    rng = np.random.default_rng(0)
+    shuffled = metrics_of(np.concatenate([1 + rng.permutation(25) for _ in range(4000)]))
+    chance = Validation(whole, many).chance
+    assert chance == {"close": 40.0, "far": 20.0, "mean": 30.0}
+    assert shuffled["R10"] == pytest.approx(chance["close"], abs=0.5)
+
+
+def with_clips(inputs, present, missing):
+    """A benchmark with so many training clips that have features, and so many that have none."""
+    row = inputs.corpus.of_split("train")
+    row = row[row["video_id"].isin(inputs.store.videos())].iloc[0].to_dict()
+    rows = [row | {"clip_id": f"clip-{number}"} for number in range(present)]
+    rows += [row | {"clip_id": f"gone-{number}", "video_id": "gone"} for number in range(missing)]
+    return replace(inputs, corpus=replace(inputs.corpus, clips=pd.DataFrame(rows)))
 
 
 class Seen:

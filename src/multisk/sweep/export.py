@@ -2,7 +2,7 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,20 @@ STATES = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "failed"}
 OBJECTIVES = (*DOMAINS, "mean")
 
 
-def export(kept: Any, params: Params, name: str, study: Study, folder: Path, out: Path) -> dict[str, Any]:
+def export(
+    kept: Any,
+    params: Params,
+    name: str,
+    study: Study,
+    folder: Path,
+    out: Path,
+    chance: Mapping[str, float],
+) -> dict[str, Any]:
     """Write a study into a folder; return what study.json says.
 
     kept: the study as Optuna keeps it
     folder: of the trials' runs
+    chance: what random rankings score on the validation part, by domain and in the mean, in percent
     """
     trials = _trials(kept)
     best = {trial.user_attrs[INDEX] for trial in _best(kept)}
@@ -44,6 +53,7 @@ def export(kept: Any, params: Params, name: str, study: Study, folder: Path, out
         "seeds": list(study.seeds),
         "epochs": study.epochs,
         "validation": params.sweep.validation,
+        "chance": dict(chance),
         "trials": _counts(trials),
         "importance": _importance(kept, study, params.optuna),
         "pareto": sorted(best),

@@ -28,6 +28,7 @@ from multisk.sweep.export import export
 from multisk.sweep.space import check, choices_of, grid, study_of
 from multisk.sweep.storage import exclusive, opened
 from multisk.sweep.trial import CODE, DIVERGED, INDEX, Trials
+from multisk.sweep.validation import Validation
 from multisk.tracking import Run
 
 BEGUN = "begun"  # a trial's attribute: its number, once its worker has it
@@ -49,6 +50,7 @@ def sweep(params: Params, name: str, layout: Layout, trials: int | None = None) 
         for benchmark in get_args(Benchmark)
     }
     datasets = [pretraining.digest, *(inputs.digest for inputs in benchmarks.values())]
+    chance = Validation(params, benchmarks).chance
     full_name = f"{name}-{identity(params, study, datasets)[:12]}"
     folder = Layout(home()).sweeps / full_name
     with opened(params.optuna) as storage:
@@ -60,7 +62,7 @@ def sweep(params: Params, name: str, layout: Layout, trials: int | None = None) 
             objective = Trials(params, name, study, pretraining, benchmarks, folder, run.run_key, together)
             work(kept, storage, study, objective, total, params.optuna)
             with exclusive(storage):
-                content = export(kept, params, name, study, folder, layout.swept(name))
+                content = export(kept, params, name, study, folder, layout.swept(name), chance)
             run.finish({"trials": content["trials"], "best": content["best"], "seconds": content["seconds"]})
     return content
 

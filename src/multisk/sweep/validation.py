@@ -8,6 +8,7 @@ from torch import nn
 from multisk.corpora.manifest import Corpus
 from multisk.evaluation.embed import embed
 from multisk.evaluation.headline import headline
+from multisk.evaluation.ranking import chance_level
 from multisk.evaluation.retrieval import retrieve
 from multisk.params import Benchmark, Params
 from multisk.pipeline.inputs import Inputs
@@ -48,7 +49,21 @@ class Validation:
             for domain, clips in self.clips.items():
                 metrics = retrieve(embed(model, clips, self.batch_size, device), clips.complete_size).metrics
                 found[domain] = metrics[headline(metrics)][METRIC]
-        return {**found, "mean": sum(found.values()) / len(found)}
+        return _with_mean(found)
+
+    @property
+    def chance(self) -> dict[str, float]:
+        """R@10 that random rankings score in expectation in both domains, and their mean, in percent."""
+        return _with_mean(
+            {
+                domain: chance_level(len(clips), clips.complete_size)[METRIC]
+                for domain, clips in self.clips.items()
+            }
+        )
+
+
+def _with_mean(found: dict[str, float]) -> dict[str, float]:
+    return {**found, "mean": sum(found.values()) / len(found)}
 
 
 def _clips(params: Params, benchmark: Benchmark, inputs: Inputs) -> CaptionedClips:
