@@ -1,7 +1,9 @@
 """Frames come at the times asked for, upright and scaled; audio comes as 16 kHz mono; damage is named."""
 
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -88,6 +90,58 @@ def test_mixes_and_resamples_audio(tmp_path: Path, write_video) -> None:
     assert len(reader.waveform) == pytest.approx(SAMPLE_RATE, abs=50)
     spectrum = np.abs(np.fft.rfft(reader.waveform[:SAMPLE_RATE], SAMPLE_RATE))
     assert spectrum.argmax() == 440
+
+
+def test_audio_may_change_its_format_midway(tmp_path: Path) -> None:
+    """A transport stream with mono, then stereo, then another rate, as from programmes put together."""
+    content = b"".join(
+        write_tone(tmp_path / f"{n}.ts", n, level, channels, rate)
+        for n, (level, channels, rate) in enumerate([(0.2, 1, 16_000), (0.4, 2, 16_000), (0.1, 2, 48_000)])
+    )
+    (tmp_path / "all.ts").write_bytes(content)
+    reader = MediaReader(tmp_path / "all.ts", {"all": Sampling(12, 8)})
+    assert len(list(reader)) > 30
+    assert reader.waveform is not None
+    assert len(reader.waveform) == pytest.approx(3 * SAMPLE_RATE, rel=0.15)
+    thirds = [abs(reader.waveform[int((n + 0.5) * SAMPLE_RATE) :][:1000]).max() for n in range(3)]
+    # FFmpeg mixes two equal channels to sqrt(2) times one of them.
+    np.testing.assert_allclose(thirds, [0.2, 0.4 * 2**0.5, 0.1 * 2**0.5], atol=0.02)
+
+
+def write_tone(path: Path, start: int, level: float, channels: int, rate: int) -> bytes:
+    """Write a second of a tone, and of grey, with times from `start` on."""
+    time = np.arange(rate) / rate
+    wave = (32767 * level * np.sin(2 * np.pi * 440 * time)).astype(np.int16)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg2video", rate=25)
+        video.width, video.height, video.pix_fmt = 32, 32, "yuv420p"
+        layout = "stereo" if channels == 2 else "mono"
+        audio = container.add_stream("mp2", rate=rate, layout=layout)
+        frame = av.AudioFrame.from_ndarray(wave.repeat(channels)[None], "s16", layout)
+        frame.rate, frame.pts, frame.time_base = rate, start * rate, Fraction(1, rate)
+        for packet in [*audio.encode(frame), *audio.encode()]:
+            container.mux(packet)
+        for number in range(25):
+            picture = av.VideoFrame.from_ndarray(np.full((32, 32, 3), 100, np.uint8), "rgb24")
+            picture.pts, picture.time_base = 25 * start + number, Fraction(1, 25)
+            container.mux(video.encode(picture))
+        container.mux(video.encode())
+    return path.read_bytes()
+
+
+def test_slides_stay_for_minutes_but_not_for_hours(tmp_path: Path, write_video) -> None:
+    slides = write_video(tmp_path / "slides.mkv", [20, 40, 60, 80], [0, 60, 120, 180])
+    assert levels(slides, 0.1)[:18] == [1] * 6 + [2] * 6 + [3] * 6
+    wrong = write_video(tmp_path / "wrong.mkv", [20, 40, 60], [0, 0.1, 7200])
+    shown = []
+    with pytest.raises(
+        InputError, match=r"one frame for all of 0\.\d\d s to 7200\.\d\d s: longer than 1800 s"
+    ):
+        shown.extend(frames(wrong, Sampling(24, 24)))
+    assert len(shown) < 10
+    late = write_video(tmp_path / "late.mkv", [20, 40], [7200, 7201], waveform=np.zeros((1, 1600)))
+    with pytest.raises(InputError, match=r"one frame for all of 0\.00 s"):
+        list(frames(late, Sampling(24, 24)))
 
 
 def test_no_audio_is_fine(tmp_path: Path, write_video) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from multisk.features.extraction import extract
 from multisk.features.extractors import Extractors, prepare_extractors, samplings
 from multisk.features.filetable import summary
 from multisk.features.logmel import LogMel
+from multisk.features.notes import count_notes
 from multisk.features.store import FeatureStore
 
 
@@ -257,6 +259,8 @@ def test_real_clips(tmp_path, realdata: Path, settings, extractors) -> None:
     failed = store.status[store.status["status"] == "failed"]
     assert failed["video_id"].nunique() == 5
     assert failed["reason"].str.len().min() > 10
+    noted = store.status[(store.status["status"] == "ok") & (store.status["reason"] != "")]
+    assert noted["video_id"].unique().tolist() == ["clips/derived_corrupt/frog_first_half.webm"]
     for clip in good.itertuples():
         assert store.length(clip.path, "appearance") == pytest.approx(2 * clip.video_span_s, abs=1)
         assert store.length(clip.path, "motion") == pytest.approx(1.5 * clip.video_span_s, abs=1)
@@ -286,6 +290,27 @@ def test_a_queue_of_odd_sizes_does_not_wait_forever(corpus, settings, extractors
     made = extraction._features(corpus, large, opened, todo, "cpu", in_workers=False)
     assert [end.video_id for end, _ in itertools.islice(made, 2)] == todo[:2]
     assert [end.video_id for end, _ in made] == todo[2:]
+
+
+def test_files_that_end_too_early_have_a_note(tmp_path, write_video, settings, extractors, caplog) -> None:
+    """Cut in the middle; shorter than its sound, which is no fault; and cut by less than a second."""
+    images = np.random.RandomState(0).randint(0, 256, (96, 24, 32, 3)).astype(np.uint8)
+    content = write_video(tmp_path / "whole.mkv", images=images).read_bytes()
+    (tmp_path / "half.mkv").write_bytes(content[: len(content) // 2])
+    (tmp_path / "most.mkv").write_bytes(content[: len(content) * 95 // 100])
+    write_video(tmp_path / "sound.mkv", images=images[:12], waveform=np.zeros((1, 5 * 16_000)))
+    names = ["whole", "half", "most", "sound"]
+    rows = [(name, f"{name}.mkv", "train", 1.0) for name in names]
+    videos = pd.DataFrame(rows, columns=["video_id", "path", "split", "seconds"])
+    corpus = write_corpus(tmp_path, name="cut", role="narrated", description="", videos=videos)
+    extract(corpus, settings(), extractors, tmp_path / "out")
+    table = pd.read_csv(tmp_path / "out/files.csv", keep_default_na=False).set_index("video_id")
+    assert table["status"].tolist() == ["no audio"] * 3 + ["ok"]
+    assert re.fullmatch(r"ends after 3\.\d\d s, its header says 8\.00 s: cut off\?", table["reason"]["half"])
+    assert (table["reason"] != "").tolist() == [False, True, False, False]
+    assert "half.mkv: ends after" in caplog.text
+    assert count_notes(table) == ", 1 shorter than the header says"
+    assert count_notes(table.drop("half")) == ""
 
 
 def test_every_file_has_a_row_in_the_table(store: FeatureStore, corpus: Corpus) -> None:

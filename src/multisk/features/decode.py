@@ -5,6 +5,7 @@ after t (the first one, if t lies before it), so variable frame rates, late star
 a duration need no special case.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,6 +20,8 @@ from multisk.errors import InputError
 
 SAMPLE_RATE = 16_000
 LARGEST_ASPECT = 16
+# Slides stay for minutes; hours are a timestamp gone wrong, and would be filled frame by frame.
+LONGEST_GAP = 1800  # seconds that one frame may be shown
 ROUNDING = Fraction(1, 2000)  # Matroska counts in milliseconds: its frames come up to half of one late
 SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 
@@ -39,16 +42,18 @@ class MediaReader:
     """Iterates over (name, frame u8 [height, width, 3] RGB) for several samplings of one file at once.
 
     The frames of each sampling come in order of time. After the last one `seconds` is the length of the
-    video and `waveform` the first audio track as f32 [samples], mono, 16 kHz (None without one).
+    video, `promised` what the file says of it (NaN if nothing), and `waveform` the first audio track as f32
+    [samples], mono, 16 kHz (None without one).
     Rotated videos are turned upright; of several tracks the one that FFmpeg holds for the best is read.
 
     Raises InputError, with the reason but without the file's name, when the file cannot be opened, has no
-    frames, or is damaged: what lies before the damage has been given out by then and should be thrown away.
+    frames, has none for more than LONGEST_GAP, or is damaged: what lies before the damage has been given out
+    by then and should be thrown away.
     """
 
     def __init__(self, path: Path | str, samplings: Mapping[str, Sampling]) -> None:
         self.path = Path(path)
-        self.seconds = 0.0
+        self.seconds, self.promised = 0.0, math.nan
         self.waveform: np.ndarray | None = None
         self._clocks = {name: _Clock(sampling) for name, sampling in samplings.items()}
         self._end = Fraction(0)
@@ -83,9 +88,24 @@ class MediaReader:
         for name, clock in self._clocks.items():
             yield from ((name, image) for image in clock.finish(self._end))
         self.seconds, self.waveform = float(self._end), track.finish()
+        self.promised = self._promise(container, video)
+
+    def _promise(self, container: Any, video: Any) -> float:
+        if video.duration:
+            return float(video.duration * video.time_base)
+        # This counts for the longest track, which may be the sound.
+        heard = 0.0 if self.waveform is None else len(self.waveform) / SAMPLE_RATE
+        whole = container.duration / av.time_base if container.duration else math.nan
+        return whole - max(heard - self.seconds, 0)
 
     def _show(self, frame: Any, time: Fraction, video: Any) -> Iterator[tuple[str, np.ndarray]]:
-        self._end = max(self._end, time + _duration(frame, video, time - self._end))
+        end = max(self._end, time + _duration(frame, video, time - self._end))
+        if end - self._end > LONGEST_GAP:
+            raise InputError(
+                f"one frame for all of {float(self._end):.2f} s to {float(end):.2f} s: longer than "
+                f"{LONGEST_GAP} s, its timestamps are taken for wrong"
+            )
+        self._end = end
         for name, clock in self._clocks.items():
             yield from ((name, image) for image in clock.show(frame, time))
 
@@ -131,24 +151,56 @@ class _Clock:
         return np.ascontiguousarray(image)
 
 
-class _Track:
-    """Collects an audio track as mono samples, silent until its first timestamp."""
+class Mono:
+    """Collects audio frames as mono samples at SAMPLE_RATE; their format may change midway."""
 
     def __init__(self) -> None:
-        self._resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+        self._resampler: Any = None
+        self._format: tuple[Any, ...] = ()
         self._parts: list[np.ndarray] = []
 
-    def add(self, frame: Any, origin: Fraction) -> None:
-        if not self._parts and frame.pts is not None:
-            late = round((frame.pts * frame.time_base - origin) * SAMPLE_RATE)
-            self._parts.append(np.zeros(max(late, 0), np.float32))
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def add(self, frame: Any) -> None:
+        """Add a frame that follows those added before."""
+        found = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if found != self._format:
+            # A resampler takes frames of one format only, and keeps back a few samples until it is drained.
+            self._drain()
+            self._resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+            self._format = found
         self._parts += [part.to_ndarray()[0] for part in self._resampler.resample(frame)]
 
+    def add_silence(self, samples: int) -> None:
+        """Add so many zeros; none for a negative number."""
+        self._parts.append(np.zeros(max(samples, 0), np.float32))
+
+    def finish(self) -> np.ndarray:
+        """Return all samples, f32 [n]."""
+        self._drain()
+        return np.concatenate([np.zeros(0, np.float32), *self._parts])
+
+    def _drain(self) -> None:
+        if self._resampler is not None:
+            self._parts += [part.to_ndarray()[0] for part in self._resampler.resample(None)]
+            self._resampler = None
+
+
+class _Track:
+    """An audio track as mono samples, silent until its first timestamp."""
+
+    def __init__(self) -> None:
+        self._sound = Mono()
+
+    def add(self, frame: Any, origin: Fraction) -> None:
+        if not self._sound and frame.pts is not None:
+            late = round((frame.pts * frame.time_base - origin) * SAMPLE_RATE)
+            self._sound.add_silence(late)
+        self._sound.add(frame)
+
     def finish(self) -> np.ndarray | None:
-        if not self._parts:
-            return None
-        self._parts += [part.to_ndarray()[0] for part in self._resampler.resample(None)]
-        return np.concatenate(self._parts)
+        return self._sound.finish() if self._sound else None
 
 
 def frames(path: Path | str, sampling: Sampling) -> Iterator[np.ndarray]:

@@ -26,6 +26,7 @@ from multisk.features.decode import MediaReader, Sampling
 from multisk.features.extractors import Extractors, samplings
 from multisk.features.filetable import FILES, write_file_table
 from multisk.features.logmel import BANDS, FRAMES_PER_SECOND, LogMel
+from multisk.features.notes import short_note, write_notes
 from multisk.features.sources import sources_of, unchanged, write_sources
 from multisk.features.store import FeatureStore, StoreWriter, Stream
 from multisk.params import Features
@@ -48,11 +49,15 @@ class Piece:
 
 @dataclass(frozen=True)
 class End:
-    """Said after the last piece of a video, or in place of the rest when it is damaged."""
+    """Said after the last piece of a video, or in place of the rest when it is damaged.
+
+    `note` is something that a person should know of a video that is fine.
+    """
 
     video_id: str
     seconds: float
     failure: str = ""
+    note: str = ""
 
 
 @dataclass
@@ -87,8 +92,8 @@ def extract(
     loaded = Extractors.open(extractors, settings, device)
     _write(corpus, settings, loaded, out, device, retry)
     store = FeatureStore.open(out)
-    table = write_file_table(corpus, store)
-    for row in table[table["status"] == "failed"].itertuples():
+    table = write_notes(write_file_table(corpus, store), store)
+    for row in table[table["reason"] != ""].itertuples():
         log.warning("%s: %s", row.file, row.reason)
     if len(table) and (table["status"] == "failed").all():
         raise InputError(f"{corpus.folder}: no video decodes; {store.folder / FILES} says why")
@@ -226,7 +231,7 @@ def _streams(end: End, progress: Progress, settings: Features, extractors: Extra
         if end.failure:
             streams[name] = Stream(nothing, rates[name], "failed", end.failure)
         elif parts:
-            streams[name] = Stream(np.concatenate(parts), rates[name])
+            streams[name] = Stream(np.concatenate(parts), rates[name], reason=end.note)
         else:
             streams[name] = Stream(nothing, rates[name], "absent", "no audio track")
     return streams
@@ -293,7 +298,7 @@ class _Media(IterableDataset[Piece | End]):
                 yield Piece(video_id, name, torch.from_numpy(np.stack(frames[name])))
         if reader.waveform is not None and len(reader.waveform):
             yield Piece(video_id, "logmel", torch.from_numpy(reader.waveform))
-        yield End(video_id, reader.seconds)
+        yield End(video_id, reader.seconds, note=short_note(reader.seconds, reader.promised))
 
 
 def _as_is(item: Any) -> Any:

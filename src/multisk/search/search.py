@@ -18,8 +18,9 @@ from multisk.errors import InputError
 from multisk.evaluation.embed import embed
 from multisk.evaluation.retrieval import similarity
 from multisk.features.clip import ClipWords
+from multisk.features.decode import Mono
 from multisk.features.extraction import extract
-from multisk.features.logmel import BANDS, FRAMES_PER_SECOND, SAMPLE_RATE, LogMel
+from multisk.features.logmel import BANDS, FRAMES_PER_SECOND, LogMel
 from multisk.features.store import FeatureStore
 from multisk.features.words import WordVectors, open_words, words_digest
 from multisk.models.embeddings import Embeddings
@@ -182,19 +183,19 @@ def _waveform(path: Path) -> np.ndarray:
     """Decode the first audio track, f32 [samples], mono."""
     import av
 
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+    sound = Mono()
     try:
         with av.open(str(path), metadata_errors="replace") as container:
             track = container.streams.best("audio")
             if track is None:
                 raise InputError(f"{path}: no audio track; search by an example clip instead")
-            frames: list[Any] = [*container.decode(track), None]
-            parts = [part.to_ndarray()[0] for frame in frames for part in resampler.resample(frame)]
+            for frame in container.decode(track):
+                sound.add(frame)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; name a file with sound") from None
     except (av.FFmpegError, OSError) as error:
         raise InputError(f"{path}: cannot be decoded ({type(error).__name__}); name another file") from None
-    return np.concatenate([np.zeros(0, np.float32), *parts])
+    return sound.finish()
 
 
 def _seconds(store: FeatureStore) -> float:
