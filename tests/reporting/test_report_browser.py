@@ -123,6 +123,38 @@ def test_pages_fit_their_screen_in_light_and_dark(view, browser, page, size, sch
         assert len(picture.convert("RGB").getcolors(1 << 24) or []) > 20
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_every_cell_can_be_seen_on_a_phone(view, browser, page):
+    view(page, "phone")
+    browser.run("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+    hidden = browser.run("""[...document.querySelectorAll('.scroll')].filter((box) => {
+      box.scrollLeft = box.scrollWidth;
+      return [...box.querySelectorAll('tbody tr:not(.group)')].some((row) => {
+        const head = row.cells[0].getBoundingClientRect();
+        const last = row.cells[row.cells.length - 1].getBoundingClientRect();
+        const edge = box.getBoundingClientRect().right;
+        const covered = box.scrollLeft > 0 && (head.width > 0.45 * innerWidth || last.right - 40 < head.right);
+        return covered || last.right > edge + 1;
+      });
+    }).map((box) => box.querySelector('table').id)""")
+    assert hidden == []
+
+
+def test_verdicts_are_seen_whole_on_a_phone(view, browser):
+    view("claims", "phone")
+    right = browser.run("""Math.max(...[...document.querySelectorAll('#table-claims [class^=mark-]')]
+      .filter((mark) => mark.closest('td').cellIndex === 1)
+      .map((mark) => mark.getBoundingClientRect().right))""")
+    assert right <= SIZES["phone"][0]
+
+
+def test_tables_of_claims_fit_a_desktop_without_scrolling(view, browser):
+    view("claims")
+    wide = browser.run("""[...document.querySelectorAll('.scroll')]
+      .filter((box) => box.scrollWidth > box.clientWidth).map((box) => box.querySelector('table').id)""")
+    assert wide == []
+
+
 def test_print_shows_all_without_navigation(view, browser):
     view("index")
     browser.call("Emulation.setEmulatedMedia", media="print")

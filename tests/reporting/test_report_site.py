@@ -161,13 +161,40 @@ def test_uncommitted_changes_and_unfinished_runs_are_named(sources, written):
 
 def test_claims_have_verdicts_and_links_to_their_runs(pages):
     page = pages["claims"]
-    verdicts = [next(row.all("td")).text for row in rows_of(table(page, "claims"))]
+    overview = [[cell.text for cell in row.all("td")] for row in rows_of(table(page, "claims"))]
+    verdicts = [row[0].partition(",")[0] for row in overview]
     assert len(verdicts) == 6
+    assert {row[1] for row in overview} == {"not run"}
+    heads = [head.text for head in next(table(page, "claims").all("thead")).all("th")]
+    assert heads[1:3] == ["verdict, miniature", "verdict, published setting"]
     assert set(verdicts) <= {"supported", "contradicted", "inconclusive", "not run"}
     # Nothing ran of MCN, and two seeds are too few for a verdict.
     assert {"not run", "inconclusive"} == set(verdicts)
     compared = rows_of(table(page, "claim-sspc-improves"))
     assert all(list(row.all("a")) for row in compared)
+    effect = compared[0]
+    assert re.fullmatch(r"[+−][\d.]+ points", [cell.text for cell in effect.all("td")][1])
+    assert re.fullmatch(r"[+−][\d.]+ to [+−][\d.]+", [cell.text for cell in effect.all("td")][2])
+    assert "before they were measured" not in page.text
+    for part in (
+        "apart from the code that measures",
+        "docs/claims.md",
+        "uncorrected",
+        "open: it contains it",
+    ):
+        assert part in page.text
+
+
+def test_a_claims_caveat_stands_beside_its_verdict(sources, written):
+    text = sources.claims.read_text()
+    first = "    number: 1\n"
+    assert text.count(first) == 1
+    sources.claims.write_text(text.replace(first, first + "    caveat: Only on Tuesdays.\n"))
+    page = written("claims")["claims"]
+    row = next(row for row in rows_of(table(page, "claims")) if next(row.all("th")).text.startswith("1."))
+    assert next(row.all("td")).text.endswith("see its caveat")
+    claim = next(link.attributes["href"] for link in row.all("a")).removeprefix("#")
+    assert "Caveat: Only on Tuesdays." in next(page.all("section", id=claim)).text
 
 
 def test_published_numbers_stand_aside_at_other_scales(pages):

@@ -136,6 +136,8 @@ def made_of(found: list[list[Any]], made: str) -> list[float] | str:
     values = [value for part in found for value in part]
     if made == "value":
         return str(values[0]) if isinstance(values[0], str) else [float(values[0])]
+    if made == "values":
+        return [float(value) for value in values]
     if made in ("mean", "largest"):
         return [float(fmean(values) if made == "mean" else max(values))]
     if made == "minutes":

@@ -20,7 +20,7 @@ class Origin:
 
     files: tuple[str, ...]
     keys: tuple[str, ...]
-    made: str = "value"  # or mean, mean ± sd, minutes, largest, difference, mean difference
+    made: str = "value"  # or values, mean, mean ± sd, minutes, largest, difference, mean difference
 
     @property
     def attributes(self) -> dict[str, str]:

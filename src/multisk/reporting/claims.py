@@ -73,6 +73,7 @@ class ClaimResult:
     number: int
     statement: str
     reading: str
+    caveat: str
     rule: Rule
     verdict: Verdict
     reason: str
@@ -103,7 +104,7 @@ def judge_measured(declared: Claims, measured: Measured, profile: str) -> list[C
     judgements = judge_all(evidence, declared.level)
     return [
         ClaimResult(
-            **claim.model_dump(include={"name", "number", "statement", "reading", "rule"}),
+            **claim.model_dump(include={"name", "number", "statement", "reading", "caveat", "rule"}),
             **judgements[claim.name]._asdict(),
             reason=_reason(claim, judgements[claim.name], results[claim.name], declared.level),
             profile=profile,

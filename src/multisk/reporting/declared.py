@@ -1,4 +1,4 @@
-"""The schema of reports/claims.yaml: comparisons declared before they are measured."""
+"""The schema of reports/claims.yaml: comparisons, declared apart from what measures them."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -75,6 +75,7 @@ class Claim(Section):
     number: Count
     statement: str
     reading: str  # how the statement was made testable
+    caveat: str = ""  # what a reader must know beside the verdict
     rule: Rule
     comparisons: Annotated[tuple[Declared, ...], Field(min_length=1)]
 

@@ -1,20 +1,28 @@
 """The tables of claims and of published numbers, as rows that link to their runs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
 from multisk.reporting import wording
 from multisk.reporting.cells import NOTHING, Cell, Link, Origin, Row, Table, at, column, linked, plain
-from multisk.reporting.claims import ClaimResult, ComparisonResult
+from multisk.reporting.claims import ClaimResult, ComparisonResult, Finding
+from multisk.reporting.declared import Claims, Declared, RetrievalComparison
 from multisk.reporting.ledger import Ledger
 
 CLAIMS, VERDICTS = "reports/data/claims.csv", "reports/data/verdicts.csv"
-OVERVIEW_HEADS = ("claim", "verdict", "corrected p", "corrected p of the opposite", "comparisons", "seeds")
+SCALES = {"paper": "published setting"}  # what a profile stands for, where its name does not say it
+COUNTS = ("corrected p", "p of the opposite", "comparisons", "seeds")
 COMPARISON_HEADS = (
-    *("comparison", "finding", "effect", "from", "to", "threshold", "p", "test clips", "seeds"),
-    *("unit", "interval over", "runs"),
+    *("comparison", "finding", "effect", "95 % interval", "threshold", "p", "clips", "seeds"),
+    "runs",
 )
+OUTCOMES: dict[Finding, str] = {
+    "above": "beats the contrastive loss alone in",
+    "open": "is not shown to beat it (the interval contains the threshold) in",
+    "below": "falls behind it in",
+    "not run": "was not compared with it in",
+}
 
 
 def verdicts(claims: Sequence[ClaimResult]) -> pd.DataFrame:
@@ -40,20 +48,27 @@ def verdicts(claims: Sequence[ClaimResult]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def overview(claims: Sequence[ClaimResult]) -> Table:
-    """Return a row per claim, with its verdict."""
+def overview(claims: Sequence[ClaimResult], by_scale: pd.DataFrame) -> Table:
+    """Return a row per claim with its verdict at each scale, this working copy's first.
+
+    by_scale: claim, scale, verdict
+    """
     caption = (
-        "The claims and their verdicts. Corrected p: one-sided, for what the claim says and for its "
-        "opposite, corrected over all claims (Holm). Seeds: of the method that has fewest."
+        "The claims and their verdicts, at each scale. Corrected p and p of the opposite: one-sided, for "
+        "what the claim says and for its opposite, at this scale, corrected over all claims (Holm). Seeds: "
+        "of the method that has fewest."
     )
+    found = by_scale.pivot(index="claim", columns="scale", values="verdict")
+    scales = sorted(found.columns, key=lambda scale: (scale != claims[0].profile, scale))
     rows = [
-        _overview_row(claim, found)
-        for claim, found in zip(claims, verdicts(claims).to_dict("records"), strict=True)
+        _overview_row(claim, counts, [str(found.loc[claim.name, scale]) for scale in scales])
+        for claim, counts in zip(claims, verdicts(claims).to_dict("records"), strict=True)
     ]
-    return plain("claims", caption, OVERVIEW_HEADS, rows, words=2)
+    names = (f"verdict, {SCALES.get(scale, scale)}" for scale in scales)
+    return plain("claims", caption, ("claim", *names, *COUNTS), rows, words=1 + len(scales))
 
 
-def _overview_row(claim: ClaimResult, found: dict[object, object]) -> Row:
+def _overview_row(claim: ClaimResult, found: dict[object, object], by_scale: Sequence[str]) -> Row:
     name = Link(f"{claim.number}. {claim.statement}", f"#claim-{claim.name}")
     chances = (
         Cell(p_value(value), _verdict(claim, key) if value is not None else None)
@@ -63,20 +78,61 @@ def _overview_row(claim: ClaimResult, found: dict[object, object]) -> Row:
         )
     )
     counts = (Cell(str(found[key]), _verdict(claim, key)) for key in ("comparisons", "seeds"))
-    return Row((linked([name]), Cell(claim.verdict, mark=claim.verdict), *chances, *counts))
+    here = Cell(f"{claim.verdict}, see its caveat" if claim.caveat else claim.verdict, mark=claim.verdict)
+    elsewhere = (Cell(verdict, mark=verdict) for verdict in by_scale[1:])
+    return Row((linked([name]), here, *elsewhere, *chances, *counts))
 
 
 def _verdict(claim: ClaimResult, key: str) -> Origin:
     return at(VERDICTS, column(key, claim=claim.name))
 
 
+def reason_of(claim: ClaimResult) -> Origin:
+    """Return where the reason of a verdict stands."""
+    return _verdict(claim, "reason")
+
+
 def comparison_table(claim: ClaimResult, ledger: Ledger) -> Table:
     """Return the comparisons that a claim rests on."""
+    chance = "queries and seeds" if all(each.over_runs for each in claim.comparisons) else "queries alone"
     caption = (
-        f"Claim {claim.number} rests on {claim.rule} of its comparisons; from and to: the 95 % interval."
+        f"Claim {claim.number} rests on {claim.rule} of its comparisons. Finding: where the interval lies, "
+        "seen from the threshold; open: it contains it. The interval is over "
+        f"{chance} and uncorrected for the number of claims; so is p, one-sided for the foreseen side."
     )
     rows = [_comparison_row(each, ledger) for each in claim.comparisons]
-    return plain(f"claim-{claim.name}", caption, COMPARISON_HEADS, rows, words=2, after=3)
+    return plain(f"claim-{claim.name}", caption, COMPARISON_HEADS, rows, words=2, after=1)
+
+
+def against_contrastive(declared: Claims, claims: Sequence[ClaimResult]) -> str:
+    """Return in a sentence where SSPC beats the contrastive loss alone, and where it does not."""
+    results = {(each.claim, each.name): each.finding for claim in claims for each in claim.comparisons}
+    places: dict[Finding, dict[str, None]] = {finding: {} for finding in OUTCOMES}
+    for claim in declared.claims:
+        for comparison in claim.comparisons:
+            for place in _gain_of_sspc(comparison):
+                places[results[claim.name, comparison.name]][place] = None
+    parts = [f"{OUTCOMES[found]} {wording.listed(list(of))}" for found, of in places.items() if of]
+    if not parts:
+        return ""
+    if not places["above"]:
+        parts = ["beats the contrastive loss alone in no comparison", *parts]
+    return f"Zero-shot and fine-tuned, by single intervals, SSPC {'; it '.join(parts)}."
+
+
+def _gain_of_sspc(comparison: Declared) -> Iterator[str]:
+    """Yield where a comparison sets SSPC above contrastive; nothing for one that asks something else."""
+    if not isinstance(comparison, RetrievalComparison) or comparison.alternative != "greater":
+        return
+    of = {"sspc": 1, "contrastive": -1}
+    if any(of.get(term.method, 0) * term.weight <= 0 for term in comparison.terms):
+        return
+    sides = [{(t.benchmark, t.setting) for t in comparison.terms if t.method == name} for name in of]
+    if sides[0] != sides[1] or len({setting for _, setting in sides[0]}) != 1:
+        return
+    benchmarks = [benchmark for benchmark in wording.DOMAINS if benchmark in dict(sides[0])]
+    domain = wording.DOMAINS[benchmarks[0]] if len(benchmarks) == 1 else "mean of both domains"
+    yield f"the {domain} {comparison.terms[0].setting}"
 
 
 def _comparison_row(found: ComparisonResult, ledger: Ledger) -> Row:
@@ -86,25 +142,29 @@ def _comparison_row(found: ComparisonResult, ledger: Ledger) -> Row:
     def number(key: str, text: str) -> Cell:
         return Cell(text, at(CLAIMS, column(key, claim=found.claim, name=found.name)))
 
-    effects = (
-        number(key, wording.signed(value, digits)) if value is not None else Cell(NOTHING)
-        for key, value in (("effect", found.effect), ("low", found.low), ("high", found.high))
-    )
-    aim = "above" if found.alternative == "greater" else "below"
-    over = ("queries and seeds" if found.over_runs else "queries alone") if ran else NOTHING
+    ends = [wording.signed(end, digits) for end in (found.low, found.high) if end is not None]
+    rows = {"claim": found.claim, "name": found.name}
+    interval = Origin((CLAIMS,), (column("low", **rows), column("high", **rows)), "values")
     cells = (
         Cell(found.says),
-        Cell(f"{found.finding} (foreseen: {aim})" if ran else "not run", mark="" if ran else "not run"),
-        *effects,
+        Cell(_finding(found), mark="" if ran else "not run"),
+        number("effect", f"{wording.signed(found.effect, digits)} {found.unit}")
+        if found.effect is not None
+        else Cell(NOTHING),
+        Cell(" to ".join(ends), interval) if ends else Cell(NOTHING),
         number("threshold", f"{found.threshold:g}"),
         number("p", p_value(found.p)) if found.p is not None else Cell(NOTHING),
         number("samples", f"{found.samples:,}") if ran else Cell(NOTHING),
         number("seeds", str(found.seeds)),
-        Cell(found.unit),
-        Cell(f"{over} ({found.reason})" if found.reason else over),
         linked(ledger.links_to(found.files)),
     )
     return Row(cells)
+
+
+def _finding(found: ComparisonResult) -> str:
+    aim = "above" if found.alternative == "greater" else "below"
+    said = found.finding if found.effect is None else f"{found.finding} (foreseen: {aim})"
+    return f"{said}; {found.reason}" if found.reason else said
 
 
 def p_value(p: float | None) -> str:

@@ -2,16 +2,22 @@
 
 from multisk.reporting import verdict_tables
 from multisk.reporting.claims import claims_frame, judge, scales_frame
+from multisk.reporting.declared import read_claims
 from multisk.reporting.inputs import Inputs
 from multisk.reporting.pages.page import Page
 
 
 def build(inputs: Inputs) -> Page:
     """Return claims.html."""
-    claims = judge(inputs.sources) if inputs.sources.claims.exists() else []
+    file = inputs.sources.claims
+    claims = judge(inputs.sources) if file.exists() else []
     context = {
-        "claims": [(claim, verdict_tables.comparison_table(claim, inputs.ledger)) for claim in claims],
-        "overview": verdict_tables.overview(claims) if claims else None,
+        "claims": [
+            (claim, verdict_tables.comparison_table(claim, inputs.ledger), verdict_tables.reason_of(claim))
+            for claim in claims
+        ],
+        "overview": verdict_tables.overview(claims, scales_frame(claims)) if claims else None,
+        "against": verdict_tables.against_contrastive(read_claims(file), claims) if claims else "",
         "profile": inputs.params.profile,
         "declared": inputs.sources.name(inputs.sources.claims),
     }
