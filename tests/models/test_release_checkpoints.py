@@ -66,10 +66,28 @@ def test_the_model_owns_its_tensors(released: dict[str, Tensor]) -> None:
     [
         (config("ResNet"), "arch.type: ResNet: not a known model"),
         (config(dropout=0.1), "arch.args: unknown key dropout"),
-        (config(fusion_params={"drop_rate": 0.1}), "arch.args.fusion_params: unknown key drop_rate"),
+        (config(fusion_params={"dropping": 0.1}), "arch.args.fusion_params: unknown key dropping"),
         (config(use_positional_emb=True, text_max_tokens=3), "use_positional_emb needs video_max_tokens"),
     ],
 )
 def test_unknown_architectures_are_refused(changed: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         model_from_release_config(changed["type"], changed["args"], changed["davenet"])
+
+
+def test_rates_of_dropout_change_nothing_in_evaluation(released: dict[str, Tensor]) -> None:
+    rates = {"drop_rate": 0.1, "attn_drop_rate": 0.2, "drop_path_rate": 0.3}
+    models = [from_release(released, config(fusion_params=FUSION | more))[0].eval() for more in ({}, rates)]
+    torch.manual_seed(0)
+    batch = {
+        "text": torch.randn(2, 4, 5),
+        "text_mask": torch.ones(2, 4, dtype=torch.bool),
+        "video": torch.randn(2, 3, 6),
+        "video_mask": torch.ones(2, 3, dtype=torch.bool),
+        "audio": torch.randn(2, 40, 16),
+        "audio_mask": torch.ones(2, 16, dtype=torch.bool),
+    }
+    with torch.no_grad():
+        plain, with_rates = (model(batch).joint for model in models)
+    assert plain.keys() == with_rates.keys()
+    assert all(torch.equal(plain[m], with_rates[m]) for m in plain)

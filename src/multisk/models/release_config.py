@@ -18,7 +18,7 @@ PER_MODALITY = ("TransformerPerModalityModel", "TransformerPerModalityModel2")
 FUSED = ("EverythingAtOnceModel", "EverythingAtOnceModel_TV_Only")
 AVLNET = ("AVLnetBaselineModel",)
 
-# What the architecture depends on, and the loss weights that the release keeps among it.
+# What the architecture depends on, and what the release keeps among it: weights of losses, rates of dropout.
 ARGUMENTS = re.compile(
     r"(video|text)_embed_dim|projection_dim|(token_)?projection|individual_projections|cross_modal|davenet_v2"
     r"|fusion_params|use_positional_emb|(video|text)_max_tokens|audio_max_num_STFT_frames"
@@ -26,6 +26,7 @@ ARGUMENTS = re.compile(
 )
 FUSION_ARGUMENTS = re.compile(
     r"embed_dim|depth|num_heads|mlp_ratio|qkv_bias|use_cls_token|anc_len_(txt|vid|aud)|c_loss_[1-6]_[1-3]"
+    r"|(attn_)?drop_rate|drop_path_rate"
 )
 AVLNET_ARGUMENTS = re.compile(r"embd_dim|video_dim|we_dim")
 
@@ -41,7 +42,8 @@ def model_from_release_config(
 
     Args:
         cls: name of the released class.
-        args: its arguments; what is absent has the release's default.
+        args: its arguments; what is absent has the release's default. Rates of dropout are left out: the
+            model is for evaluation.
         davenet: `layers`, `layer_widths`, `convsize`, `feat_dim` of the audio network; None: as published.
         package: "msk" or "eao", whose means differ; None: the one that published the class.
 
