@@ -42,17 +42,21 @@ def world(tmp_path: Path, made: Path) -> Path:
     (tmp_path / "MSRVTT_data.json").write_text(json.dumps(content))
     rows = [(name, f"film {name}") for name in names[2:]]
     pd.DataFrame(rows, columns=["video_id", "sentence"]).to_csv(tmp_path / "test.csv", index=False)
-    register_msrvtt(
-        tmp_path / "videos",
-        tmp_path / "data/corpora/msrvtt",
-        annotations=tmp_path / "MSRVTT_data.json",
-        test_list=tmp_path / "test.csv",
-    )
+    register(tmp_path)
     settings = YAML(typ="safe").load(REPOSITORY / "profiles" / "smoke.yaml")
     settings["clips"]["pretrain"]["corpus"] = "msrvtt"  # random networks take their statistics from it
     settings["features"] |= {"shard_megabytes": 0.01, "workers": 1}
     YAML().dump(settings, tmp_path / "params.yaml")
     return tmp_path
+
+
+def register(folder: Path) -> None:
+    register_msrvtt(
+        folder / "videos",
+        folder / "data/corpora/msrvtt",
+        annotations=folder / "MSRVTT_data.json",
+        test_list=folder / "test.csv",
+    )
 
 
 COMMAND = [sys.executable, "-m", "multisk", "extract", "msrvtt"]
@@ -126,6 +130,22 @@ def test_a_killed_extraction_goes_on(world: Path) -> None:
     assert extract(world).returncode == 0
     for path in Path(whole).glob("*.safetensors"):
         assert (world / "data/features/msrvtt" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_videos_that_are_added_are_all_that_is_read(world: Path) -> None:
+    assert extract(world).returncode == 0
+    folder = world / "data/features/msrvtt"
+    before = {path.name: path.read_bytes() for path in folder.glob("*.safetensors")}
+    shutil.copy(world / "videos/video1.mp4", world / "videos/video8.mp4")
+    register(world)
+    done = extract(world)
+    assert done.returncode == 0, done.stderr
+    assert f"msrvtt: {FILMS + 2} files: " in done.stdout
+    assert all((folder / name).read_bytes() == content for name, content in before.items())
+    store = FeatureStore.open(folder)
+    for stream in store.streams():
+        np.testing.assert_array_equal(store.read("video8", stream), store.read("video1", stream))
+    assert "extracted before; " in extract(world).stdout
 
 
 def test_features_of_something_else_are_never_replaced(world: Path) -> None:

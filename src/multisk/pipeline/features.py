@@ -13,6 +13,8 @@ from multisk.errors import InputError
 from multisk.features.extraction import extract, store_fingerprint
 from multisk.features.extractors import Extractors, calibrated, prepare_extractors
 from multisk.features.filetable import FILES, read_file_table, summary
+from multisk.features.notes import count_notes
+from multisk.features.sources import made_with
 from multisk.features.store import FeatureStore, fingerprint_of
 from multisk.layout import Layout
 from multisk.params import Params
@@ -34,7 +36,8 @@ class Extracted:
 
     def __str__(self) -> str:
         before = "" if self.new else "extracted before; "
-        return f"{self.corpus}: {before}{len(self.files)} files: {summary(self.files)}; see {self.table}"
+        said = summary(self.files) + count_notes(self.files)
+        return f"{self.corpus}: {before}{len(self.files)} files: {said}; see {self.table}"
 
 
 def make_extractors(params: Params, layout: Layout, calibrating: str) -> None:
@@ -50,10 +53,13 @@ def make_extractors(params: Params, layout: Layout, calibrating: str) -> None:
         prepare_extractors(corpus, params.features, folder, device)
 
 
-def make_features(params: Params, layout: Layout, name: str, *, retry: bool = False) -> None:
+def make_features(
+    params: Params, layout: Layout, name: str, *, retry: bool = False, keep: bool = False
+) -> None:
     """Write data/features/<name> with the extractors of the working copy.
 
     retry: keep what there is, and read only the files anew that failed
+    keep: keep what there is of files that are still the same
     Raises InputError as `extract`.
     """
     corpus, out = Corpus.open(layout.corpus(name)), layout.features(name)
@@ -62,7 +68,7 @@ def make_features(params: Params, layout: Layout, name: str, *, retry: bool = Fa
     settings |= {"extractors": extractors}
     source = digest([corpus.digest, extractors])
     with recorded(params, layout, "features", settings, source, out, *CODE) as folder:
-        if retry and not (folder / "index.parquet").exists():
+        if (retry or keep) and not (folder / "index.parquet").exists():
             # Files of a store are only ever replaced as a whole, so that both folders may share them.
             shutil.copytree(out, folder, copy_function=os.link, dirs_exist_ok=True)
         extract(corpus, params.features, layout.extractors, folder, retry=retry)
@@ -71,31 +77,34 @@ def make_features(params: Params, layout: Layout, name: str, *, retry: bool = Fa
 def extract_corpus(params: Params, layout: Layout, name: str, *, retry: bool = False) -> Extracted:
     """Make the features of a corpus, and the extractors before if there are none.
 
-    Does nothing for features that are there, and goes on with those that were begun. With `retry` the files
-    that failed are read again.
-    Raises InputError for extractors of other settings, for features that were made of something else (they
-    are never replaced unasked), and when no file decodes.
+    Does nothing for features that are there, and goes on with those that were begun. When the corpus has
+    changed, the features of files that have not are kept. With `retry` the files that failed are read again.
+    Raises InputError for extractors of other settings, for features that were made with other ones (they are
+    never replaced unasked), and when no file decodes.
     """
     if not (layout.extractors / "extractors.json").exists():
         make_extractors(params, layout, params.clips.pretrain.corpus)
     out = layout.features(name)
-    there = _is_there(params, layout, name)
+    there, complete = _is_there(params, layout, name)
     if retry and not there:
         raise InputError(
             f"{out}: no features with failed files yet; run multisk extract {name} without --retry"
         )
-    if retry or not there:
-        make_features(params, layout, name, retry=retry)
-    return Extracted(name, out / FILES, read_file_table(FeatureStore.open(out)), new=retry or not there)
+    if retry or not complete:
+        make_features(params, layout, name, retry=retry, keep=there)
+    return Extracted(name, out / FILES, read_file_table(FeatureStore.open(out)), new=retry or not complete)
 
 
-def _is_there(params: Params, layout: Layout, name: str) -> bool:
+def _is_there(params: Params, layout: Layout, name: str) -> tuple[bool, bool]:
+    """Return whether there are features of the corpus, and whether they are of all that it holds now."""
     corpus, out = Corpus.open(layout.corpus(name)), layout.features(name)
-    wanted = store_fingerprint(corpus, Extractors.open(layout.extractors, params.features))
+    extractors = Extractors.open(layout.extractors, params.features)
     if not (out / "index.parquet").exists():
-        return False
-    if fingerprint_of(out) != wanted:
+        return False, False
+    if fingerprint_of(out) == store_fingerprint(corpus, extractors):
+        return True, True
+    if not made_with(out, extractors.fingerprint):
         raise InputError(
             f"{out}: features of other videos or other extractors; move the folder away to extract anew"
         )
-    return True
+    return True, False
