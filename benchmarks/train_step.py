@@ -177,6 +177,8 @@ def width_of_video(params: Params) -> int:
     appearance, motion = params.features.appearance, params.features.motion
     with torch.device("meta"):
         picture = AppearanceNetwork(appearance.model, every_stage=appearance.weights == "random")
+        if motion is None:
+            return picture.dimension
         backbone = ResNeXt3d(motion.blocks, motion.cardinality, motion.width)
         moving = MotionNetwork(backbone, motion.window, every_stage=motion.weights == "random")
     return picture.dimension + moving.dimension

@@ -165,10 +165,16 @@ class Features(Section):
     """What the extraction stage makes of the media files (log-mel settings are fixed by the paper)."""
 
     appearance: Appearance
-    motion: Motion
+    motion: Motion | None  # None: video tokens of appearance alone, as in EAO's variant with CLIP
     words: Words
     shard_megabytes: Positive
     workers: Count
+
+    @property
+    def networks(self) -> dict[str, Appearance | Motion]:
+        """The networks that there are, by the stream of features that they make."""
+        networks = {"appearance": self.appearance, "motion": self.motion}
+        return {stream: network for stream, network in networks.items() if network}
 
 
 # --- clips -------------------------------------------------------------------------------------

@@ -172,9 +172,9 @@ def _ends_of_batches(
     device: str,
 ) -> Iterator[End]:
     """Run the networks on what the workers decoded; give each video's end when its turn has come."""
-    windows = {"appearance": 1, "motion": settings.motion.window}
+    window = settings.motion.window if settings.motion else 1
     batches = {
-        name: Batches(partial(_run, networks[name]), frames, windows[name])
+        name: Batches(partial(_run, networks[name]), frames, window if name == "motion" else 1)
         for name, frames in frames_per_batch(settings).items()
     }
     with repeatable():
@@ -202,8 +202,10 @@ def _flush(batches: dict[str, Batches], progress: Progress) -> None:
 
 def frames_per_batch(settings: Features) -> dict[str, int]:
     """Return how many frames each network takes at a time."""
-    motion = settings.motion
-    return {"appearance": settings.appearance.batch_size, "motion": motion.batch_size * motion.window}
+    frames = {"appearance": settings.appearance.batch_size}
+    if motion := settings.motion:
+        frames["motion"] = motion.batch_size * motion.window
+    return frames
 
 
 def _loader(media: "_Media", workers: int, ahead: int) -> DataLoader[Piece | End]:
@@ -249,11 +251,10 @@ def _sound(streams: dict[str, Stream]) -> dict[str, Stream]:
 
 def stream_rates(settings: Features) -> dict[str, float]:
     """Return the features per second of each stream."""
-    return {
-        "appearance": settings.appearance.features_per_second,
-        "motion": settings.motion.frames_per_second / settings.motion.window,
-        "logmel": FRAMES_PER_SECOND,
-    }
+    rates = {"appearance": settings.appearance.features_per_second}
+    if motion := settings.motion:
+        rates["motion"] = motion.frames_per_second / motion.window
+    return {**rates, "logmel": FRAMES_PER_SECOND}
 
 
 class _Media(IterableDataset[Piece | End]):

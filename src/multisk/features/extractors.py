@@ -1,4 +1,4 @@
-"""The two networks that make features, fixed once and then used for every corpus.
+"""The networks that make features, one or two, fixed once and then used for every corpus.
 
     data/extractors/appearance.safetensors, motion.safetensors    all weights and statistics
                     extractors.json    settings, checksums, and of published weights the file they came from
@@ -52,7 +52,7 @@ class Extractor(nn.Module):
 
 @dataclass(frozen=True)
 class Extractors:
-    """Both networks in evaluation mode, and a fingerprint of all that their features depend on."""
+    """The networks in evaluation mode, and a fingerprint of all that their features depend on."""
 
     networks: dict[str, Extractor]
     fingerprint: str
@@ -65,7 +65,7 @@ class Extractors:
         networks = {}
         for name in NETWORKS:
             path = folder / f"{name}.safetensors"
-            if written.get(name, {}).get("settings") != _settings(settings)[name]:
+            if written.get(name, {}).get("settings") != _settings(settings).get(name):
                 raise InputError(f"params.yaml: features.{name}: {path} has other settings; make it again")
         for name, network in _build(settings, written).items():
             path = folder / f"{name}.safetensors"
@@ -79,7 +79,7 @@ class Extractors:
 def prepare_extractors(
     corpus: Corpus | None, settings: Features, out: Path | str, device: torch.device | str = "cpu"
 ) -> None:
-    """Fix both networks and write them to the folder `out`.
+    """Fix the networks and write them to the folder `out`.
 
     Random weights are drawn from `seed` and calibrated on training videos of `corpus`; others are copied.
     Raises InputError for a model or weights that cannot be had or do not fit each other or the frames, and if
@@ -89,7 +89,7 @@ def prepare_extractors(
     out.mkdir(parents=True, exist_ok=True)
     networks = _build(settings)
     sources = {name: _take_published(network, settings, name) for name, network in networks.items()}
-    random = {name: network for name, network in networks.items() if _weights(settings, name) == "random"}
+    random = {name: networks[name] for name, found in settings.networks.items() if found.weights == "random"}
     for name, network in networks.items():
         _try(network.to(device), name, settings)
     if random:
@@ -111,7 +111,7 @@ def prepare_extractors(
 
 def calibrated(settings: Features) -> bool:
     """Return whether any network has random weights, which take their statistics from a corpus."""
-    return "random" in (_weights(settings, name) for name in NETWORKS)
+    return "random" in (network.weights for network in settings.networks.values())
 
 
 @torch.inference_mode()
@@ -120,7 +120,8 @@ def _try(network: Extractor, name: str, settings: Features) -> None:
     side = samplings(settings)[name].short_side
     wide = side if samplings(settings)[name].crop else side * 4 // 3
     device = next(network.parameters()).device
-    frames = torch.zeros(settings.motion.window, side, wide, 3, dtype=torch.uint8, device=device)
+    count = settings.motion.window if settings.motion else 1
+    frames = torch.zeros(count, side, wide, 3, dtype=torch.uint8, device=device)
     try:
         shape = network.eval()(frames).shape
     except (RuntimeError, AssertionError, ValueError) as error:
@@ -140,10 +141,10 @@ def _try(network: Extractor, name: str, settings: Features) -> None:
 def samplings(settings: Features) -> dict[str, Sampling]:
     """Return the frames that each network looks at."""
     appearance, motion = settings.appearance, settings.motion
-    return {
-        "appearance": Sampling(appearance.features_per_second, appearance.short_side, appearance.crop),
-        "motion": Sampling(motion.frames_per_second, motion.side, crop=True),
-    }
+    frames = {"appearance": Sampling(appearance.features_per_second, appearance.short_side, appearance.crop)}
+    if motion:
+        frames["motion"] = Sampling(motion.frames_per_second, motion.side, crop=True)
+    return frames
 
 
 @torch.no_grad()
@@ -181,15 +182,14 @@ def calibrate(network: Extractor, samples: Tensor, seed: int) -> None:
 
 
 def _build(settings: Features, written: dict[str, Any] | None = None) -> dict[str, Extractor]:
-    """Build both networks: as they were `written`, to be filled, or anew with the weights models bring."""
-    motion = settings.motion
-    drawn = {name: _weights(settings, name) == "random" for name in NETWORKS}
-    resnext = ResNeXt3d(motion.blocks, motion.cardinality, motion.width)
-    moving = MotionNetwork(resnext, motion.window, every_stage=drawn["motion"])
-    return {
-        "appearance": Extractor(_pictures(settings, written), random=drawn["appearance"]),
-        "motion": Extractor(moving, random=drawn["motion"]),
-    }
+    """Build the networks: as they were `written`, to be filled, or anew with the weights models bring."""
+    drawn = {name: network.weights == "random" for name, network in settings.networks.items()}
+    built = {"appearance": Extractor(_pictures(settings, written), random=drawn["appearance"])}
+    if motion := settings.motion:
+        resnext = ResNeXt3d(motion.blocks, motion.cardinality, motion.width)
+        moving = MotionNetwork(resnext, motion.window, every_stage=drawn["motion"])
+        built["motion"] = Extractor(moving, random=drawn["motion"])
+    return built
 
 
 def _pictures(settings: Features, written: dict[str, Any] | None) -> AppearanceNetwork | ClipPictures:
@@ -220,19 +220,17 @@ def _take_published(network: Extractor, settings: Features, name: str) -> dict[s
     return {"source": {"file": path.name, "sha256": found}}
 
 
-def _weights(settings: Features, name: str) -> str:
-    return getattr(settings, name).weights
-
-
 def _settings(settings: Features) -> dict[str, Any]:
     # Features depend neither on how many frames go at a time nor on whether a checksum was asked for.
     harmless = {"batch_size", "sha256"}
-    return {name: getattr(settings, name).model_dump(mode="json", exclude=harmless) for name in NETWORKS}
+    return {
+        name: network.model_dump(mode="json", exclude=harmless) for name, network in settings.networks.items()
+    }
 
 
 def _samples(corpus: Corpus, settings: Features) -> dict[str, Tensor]:
     """Gather frames u8 [S, side, side, 3] and windows u8 [S, T, side, side, 3], spread over the videos."""
-    found: dict[str, list[Tensor]] = {"appearance": [], "motion": []}
+    found: dict[str, list[Tensor]] = {name: [] for name in settings.networks}
     videos = corpus.videos.loc[corpus.videos["split"] == "train", "video_id"].tolist()
     for video in _spread(videos, CALIBRATION_VIDEOS):
         for name, sample in _video_samples(corpus.path(video), settings):
@@ -245,13 +243,15 @@ def _samples(corpus: Corpus, settings: Features) -> dict[str, Tensor]:
 def _video_samples(path: Path, settings: Features) -> Iterator[tuple[str, Tensor]]:
     wanted = samplings(settings)
     square = Sampling(settings.appearance.features_per_second, settings.appearance.short_side, crop=True)
-    frames: dict[str, list[Tensor]] = {"appearance": [], "motion": []}
+    frames: dict[str, list[Tensor]] = {name: [] for name in settings.networks}
     try:
         for name, frame in MediaReader(path, {**wanted, "appearance": square}):
             frames[name].append(torch.from_numpy(frame))
     except InputError:
         return  # the extraction itself reports damaged videos
     yield "appearance", torch.stack(_spread(frames["appearance"], CALIBRATION_FRAMES))
+    if not settings.motion:
+        return
     window = settings.motion.window
     starts = range(0, len(frames["motion"]) - window + 1, window)
     for start in _spread(list(starts), CALIBRATION_WINDOWS):

@@ -13,6 +13,7 @@ from multisk.layout import Layout
 from multisk.params import Params, Training
 from multisk.published.stores import open_features
 from multisk.resumable import digest, file_digest
+from multisk.sampling.reader import video_dimension
 
 PACE: Any = {
     "pretrain": Training.PACE,
@@ -45,8 +46,7 @@ class Inputs:
     @property
     def dimensions(self) -> dict[str, int]:
         """Widths of text and video tokens, as the models take them."""
-        video = self.store.dimension("appearance") + self.store.dimension("motion")
-        return {"text_dimension": self.words.dimension, "video_dimension": video}
+        return {"text_dimension": self.words.dimension, "video_dimension": video_dimension(self.store)}
 
 
 def sections(params: Params, *names: str) -> dict[str, Any]:

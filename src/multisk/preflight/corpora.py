@@ -8,15 +8,17 @@ import numpy as np
 
 from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
+from multisk.features.extraction import stream_rates
 from multisk.layout import Layout
 from multisk.params import Params
 from multisk.preflight.checks import Check
-from multisk.preflight.given import STREAMS, USES, Given, Use, corpus_name, has_videos, rendered
+from multisk.preflight.given import USES, Given, Use, corpus_name, has_videos, rendered, streams_of
 from multisk.preflight.obtain import OBTAIN
 from multisk.published import msrvtt, youcook2
 from multisk.published.packing import CHECKSUMS, verify
 from multisk.published.stores import TreeStore, open_features
 from multisk.resumable import read_json
+from multisk.sampling.reader import VIDEO_STREAMS
 
 SAMPLE = 200  # files of a tree that are looked for, of millions
 PUBLISHED = {
@@ -76,13 +78,13 @@ def _without_features(layout: Layout, corpus: Corpus, use: Use, everything: bool
 
 def _feature_checks(given: Given, params: Params, everything: bool) -> Iterator[Check]:
     name, store = given.corpus.name, given.store
-    lacking = [stream for stream in STREAMS if stream not in store.streams()]
+    lacking = [stream for stream in streams_of(params) if stream not in store.streams()]
     unknown = set(store.status["video_id"]) - set(given.corpus.videos["video_id"])
     if lacking or unknown:
         what = f"no {', '.join(lacking)}" if lacking else f"of {len(unknown)} videos that the corpus lacks"
         yield Check(name, "features", "missing", f"{store.folder}: {what}", OBTAIN[given.use])
         return
-    widths = " + ".join(str(store.dimension(stream)) for stream in STREAMS[:2])
+    widths = " + ".join(map(str, given.video_dimensions))
     place = "in place" if isinstance(store, TreeStore) else "packed"
     yield Check(name, "features", "ok", f"{store.folder}: {widths} wide, {place}")
     yield _rates(given, params)
@@ -128,12 +130,10 @@ def _captions(corpus: Corpus) -> Iterator[Check]:
 
 
 def _rates(given: Given, params: Params) -> Check:
-    features = params.features
-    expected = {
-        "appearance": features.appearance.features_per_second,
-        "motion": features.motion.frames_per_second / features.motion.window,
-    }
-    found = {stream: given.store.rate(stream) for stream in expected}
+    expected = stream_rates(params.features)
+    expected = {stream: expected[stream] for stream in VIDEO_STREAMS if stream in expected}
+    there = given.store.streams()
+    found = {stream: given.store.rate(stream) for stream in VIDEO_STREAMS if stream in there}
     said = ", ".join(f"{rate:g} {stream} a second" for stream, rate in found.items())
     if found == expected:
         return Check(given.corpus.name, "rates", "ok", said)
@@ -218,11 +218,7 @@ def _checksums(given: Given, everything: bool) -> Check:
 
 def _one_width(found: Mapping[Use, Given]) -> Iterator[Check]:
     """All three corpora must have features of the networks that the model was trained with."""
-    widths = {
-        one.corpus.name: tuple(one.store.dimension(stream) for stream in STREAMS[:2])
-        for one in found.values()
-        if set(STREAMS) <= set(one.store.streams())
-    }
+    widths = {one.corpus.name: one.video_dimensions for one in found.values() if one.video_dimensions}
     if len(set(widths.values())) > 1:
         said = ", ".join(f"{name}: {' + '.join(map(str, width))}" for name, width in widths.items())
         remedy = "import or extract features of the same networks for all corpora"

@@ -16,7 +16,7 @@ from multisk.layout import Layout
 from multisk.params import Benchmark, Params
 from multisk.pipeline.methods import method_model
 from multisk.preflight.checks import Check
-from multisk.preflight.given import STREAMS, USES, Given, Use
+from multisk.preflight.given import USES, Given, Use, streams_of
 
 # Bytes per parameter, all in single precision.
 TRAINED = 4 + 4 + 4 + 8  # in memory: weights, gradients, moving average, Adam's two moments
@@ -55,12 +55,13 @@ class Effort:
 
 def efforts(params: Params, layout: Layout, found: Mapping[Use, Given]) -> list[Effort]:
     """Return what each method takes; nothing as long as the features are not there to be counted."""
-    if set(found) != set(USES) or any(set(STREAMS) - set(given.store.streams()) for given in found.values()):
+    wanted = set(streams_of(params))
+    if set(found) != set(USES) or any(wanted - set(given.store.streams()) for given in found.values()):
         return []
     items = {use: given.trained_on(params) for use, given in found.items()}
     dimensions = {
         "text_dimension": params.features.words.dimension,
-        "video_dimension": found["pretrain"].video_dimension,
+        "video_dimension": sum(found["pretrain"].video_dimensions),
     }
     return [_effort(params, layout, method, items, dimensions) for method in params.methods]
 

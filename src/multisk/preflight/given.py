@@ -11,10 +11,10 @@ from multisk.features.store import FeatureStore
 from multisk.layout import Layout
 from multisk.params import Params
 from multisk.published.stores import open_features
+from multisk.sampling.reader import AUDIO_STREAM, VIDEO_STREAMS
 
 Use = Literal["pretrain", "youcook2", "msrvtt"]
 USES: tuple[Use, ...] = ("pretrain", "youcook2", "msrvtt")
-STREAMS = ("appearance", "motion", "logmel")
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,15 @@ class Given:
         return max(1, round(params.clips.pretrain.share * have)) if self.use == "pretrain" and have else have
 
     @property
-    def video_dimension(self) -> int:
-        """The width of its video tokens."""
-        return self.store.dimension("appearance") + self.store.dimension("motion")
+    def video_dimensions(self) -> tuple[int, ...]:
+        """The widths of its video features, of each stream that there is."""
+        there = self.store.streams()
+        return tuple(self.store.dimension(stream) for stream in VIDEO_STREAMS if stream in there)
+
+
+def streams_of(params: Params) -> tuple[str, ...]:
+    """Return the streams of features that the settings ask for."""
+    return (*params.features.networks, AUDIO_STREAM)
 
 
 def corpus_name(params: Params, use: Use) -> str:

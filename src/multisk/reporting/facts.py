@@ -46,14 +46,16 @@ def datasets(table: pd.DataFrame) -> Table:
 def extractors(params: Params) -> Table:
     """Return which networks made the features, and where their weights come from."""
     look, motion, words = params.features.appearance, params.features.motion, params.features.words
-    blocks = "-".join(map(str, motion.blocks))
-    rows = (
-        ("appearance", look.model, _weights(look.weights, look.seed)),
-        (
-            "motion",
+    moving = (NOTHING, NOTHING)
+    if motion:
+        blocks = "-".join(map(str, motion.blocks))
+        moving = (
             f"3-D ResNeXt, blocks {blocks}, width {motion.width}",
             _weights(motion.weights, motion.seed),
-        ),
+        )
+    rows = (
+        ("appearance", look.model, _weights(look.weights, look.seed)),
+        ("motion", *moving),
         ("text", f"word vectors, {words.dimension}-d", _word_source(words.source)),
         ("audio", "log-mel, 40 bands; its network is trained with the rest", NOTHING),
     )

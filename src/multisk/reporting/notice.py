@@ -12,7 +12,7 @@ def notice(params: Params) -> list[str]:
             "This is the miniature world: small corpora that the project renders itself. They stand for "
             "the roles of HowTo100M, YouCook2 and MSR-VTT and contain none of their videos."
         )
-    if "random" in (params.features.appearance.weights, params.features.motion.weights):
+    if "random" in (network.weights for network in params.features.networks.values()):
         sentences.append(
             "The networks that make the features have random, seeded weights: nothing was downloaded."
         )

@@ -31,6 +31,9 @@ class Store(Protocol):
     def rate(self, stream: str) -> float:
         """Return a stream's features per second."""
 
+    def dimension(self, stream: str) -> int:
+        """Return the width of a stream's features."""
+
     def read(self, video_id: str, stream: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Return a slice of features, f32 [n, D]."""
 
@@ -40,6 +43,11 @@ class Words(Protocol):
 
     def encode(self, text: str, max_words: int) -> tuple[np.ndarray, np.ndarray]:
         """Return word vectors f32 [max_words, D] and their mask bool [max_words]."""
+
+
+def video_dimension(store: Store) -> int:
+    """Return the width of video tokens: that of all video features that there are, side by side."""
+    return sum(store.dimension(stream) for stream in VIDEO_STREAMS if stream in store.streams())
 
 
 class ClipReader:
