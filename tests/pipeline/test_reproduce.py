@@ -1,16 +1,17 @@
 """Runs of the tiny world, looked up and done again."""
 
-import json
 import os
 import shutil
 import subprocess
 import sys
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from multisk.errors import InputError
 from multisk.params import load_params
-from multisk.reproduce import compare, find_run
+from multisk.reproduce import compare, find_run, validate
 from multisk.resumable import read_json, write_json
 
 pytestmark = pytest.mark.slow
@@ -114,23 +115,71 @@ def test_what_a_run_was_is_said_without_running_anything(trained):
         assert done.stdout.splitlines()[-1] == record["command"]
 
 
-def test_a_trial_is_done_again_with_its_own_settings(trained, tmp_path):
-    """Its record stands for one that a study leaves: other settings than params.yaml, a parent, a trial."""
-    origin = trained / "runs/pretrain/sspc/seed-0"
-    settings = json.loads(json.dumps(read_json(origin / "run.json")["params"]))
-    settings["pretrain"]["epochs"] = 1
-    settings["point"] = {"pretrain.epochs": 1}
-    trial = tmp_path / "trial-3" / "seed-0"
-    shutil.copytree(origin, trial)
-    facts = {"stage": "sweep", "parent": "0" * 32, "trial": 3, "params": settings}
-    write_json(trial / "run.json", read_json(origin / "run.json") | facts)
-    (trial / "model.safetensors").unlink()
-    work = tmp_path / "work"
-    done = multisk(trained, "reproduce", trial, "--run", "--keep", work)
-    assert f"multisk reproduce {trial} --run" in done.stdout
-    steps = read_json(work / "runs/pretrain/sspc/seed-0/metrics.json")["steps"]
-    assert steps == read_json(origin / "metrics.json")["steps"] / 2
+@pytest.fixture
+def trial(world, settings, write_settings):
+    """A trial that a study left, with settings that params.yaml lacks, validated after each epoch."""
+    entry = dict(settings["sweep"]["others"]["assignments"], epochs=2, pruner="median", seeds=[1])
+    settings["sweep"]["others"] = {"small": entry | {"space": {"anchors": [4, 8]}}}
+    write_settings(world, settings)
+    done = multisk(world, "sweep", "--study", "small", "--trials", "1")
     assert done.returncode == 0, done.stdout + done.stderr
+    settings["evaluate"]["weights"], settings["sweep"]["validation"] = "ema", 1.0
+    write_settings(world, settings)
+    (folder,) = world.glob("sweeps/small-*/trial-0/seed-1")
+    return folder
+
+
+def test_a_trial_is_done_again_with_its_own_settings_and_validated(world, trial, tmp_path):
+    work = tmp_path / "work"
+    done = multisk(world, "reproduce", trial, "--run", "--keep", work)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"multisk reproduce {trial} --run" in done.stdout
+    again = work / "runs/pretrain/sspc/seed-1"
+    assert read_json(again / "run.json")["params"]["methods.sspc"]["sspc"]["anchors"]["count"] == 4
+    used = load_params(work / "params.yaml")
+    assert (used.evaluate.weights, used.sweep.validation) == ("raw", 0.5), "not those of the trial"
+    recorded = read_json(trial / "metrics.json")["validation"]
+    assert read_json(again / "metrics.json")["validation"] == recorded
+    pairs = compare(trial, again).pairs
+    assert {name for name in pairs if name.startswith("validation/")} == {
+        f"validation/{part}" for part in ("close", "far", "mean")
+    }
+    assert any(name.endswith("/loss") for name in pairs)
+
+
+def test_a_trial_that_the_pruner_stopped_is_done_again_up_to_there(world, trial):
+    """It stands for one: what a finished trial was after its first epoch, and a number that is wrong."""
+    steps = (trial / "steps.jsonl").read_text().splitlines(keepends=True)
+    (trial / "steps.jsonl").write_text("".join(steps[: len(steps) // 2]))
+    first = read_json(trial / "validation.json")["1"] | {"close": 1.5}
+    write_json(trial / "metrics.json", {"validation": first, "epochs": 1, "training": {"epochs": 1}})
+    done = multisk(world, "reproduce", trial, "--run")
+    assert done.returncode == 1, done.stderr
+    wrong = [line for line in done.stdout.splitlines() if ": recorded " in line]
+    assert len(wrong) == 1
+    assert wrong[0].startswith("validation/close: recorded 1.5, reproduced ")
+
+
+@pytest.mark.parametrize(("kind", "file"), [("raw", "model"), ("ema", "ema")])
+def test_the_weights_that_are_validated_are_those_that_the_trial_was_judged_by(
+    made, trained, settings, write_settings, tmp_path, monkeypatch, kind, file
+):
+    settings["evaluate"]["weights"] = kind
+    write_settings(tmp_path, settings)
+    (tmp_path / "data").symlink_to(made / "data")
+    place = "runs/pretrain/sspc/seed-0"
+    shutil.copytree(trained / place, tmp_path / place)
+    weights = load_file(tmp_path / place / f"{file}.safetensors")
+
+    def judge(model):
+        assert all(torch.equal(weights[name], value.cpu()) for name, value in model.state_dict().items())
+        return {"mean": 12.5}
+
+    monkeypatch.setattr(validate, "Validation", lambda *_: judge)
+    monkeypatch.chdir(tmp_path)
+    before = read_json(tmp_path / place / "metrics.json")
+    validate.main("sspc", 0)
+    assert read_json(tmp_path / place / "metrics.json") == before | {"validation": {"mean": 12.5}}
 
 
 def test_a_run_that_only_the_tracker_knows_is_fetched_from_it(trained, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Trials in the tiny world: pruning, seeds, shares of the videos, and what is exported of them."""
 
 from collections import Counter
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -12,6 +13,7 @@ from multisk.resumable import read_json
 from multisk.sweep import seed
 from multisk.sweep.study import sweep
 from multisk.sweep.validation import DOMAINS, validation_corpus
+from multisk.sweep.watch import Watch
 from multisk.tracking import Mirror
 from multisk.tracking.files import moments
 from multisk.tracking.sync import mirror_all, run_folders
@@ -69,6 +71,7 @@ def test_hopeless_trials_are_stopped_by_the_validation_during_training(world, ru
         steps = (folder / "steps.jsonl").read_text().splitlines()
         assert len(steps) == 2 * row.epochs, "four videos make two steps of two"
         assert (row.epochs < 4) == (row.state == "pruned")
+        assert read_json(folder / "metrics.json")["training"]["epochs"] == row.epochs
         assert read_json(folder / "run.json")["status"] == "finished"
         assert len(read_json(folder / "validation.json")) == row.epochs
         assert not (folder / "checkpoint.pt").exists()
@@ -126,6 +129,21 @@ def test_the_export_is_the_same_when_it_is_repeated(run, world):
     before = [path.read_bytes() for path in files]
     run(space={"anchors": [4, 8]}, epochs=1)
     assert [path.read_bytes() for path in files] == before
+
+
+@pytest.mark.parametrize(("epochs", "own"), [(1, 1), (4, 4), (3, 5), (6, 24), (7, 22)])
+def test_a_validation_knows_after_how_many_epochs_of_the_trial_it_was_made(epochs, own, tmp_path):
+    study = SimpleNamespace(epochs=epochs, pruner="median", objectives=("mean",))
+    paced = SimpleNamespace(pretrain=SimpleNamespace(epochs=own), evaluate=SimpleNamespace(weights="raw"))
+    reports = SimpleNamespace(report=lambda *_: None, should_prune=lambda: False)
+    judged = []
+    watch = Watch(reports, study, 0, paced, lambda _: judged.append(done) or {"mean": 1.0}, tmp_path)
+    for done in range(1, own + 1):
+        watch(done, None, None)
+        if judged:
+            assert watch.trained == judged[-1]
+    assert len(judged) == epochs
+    assert watch.trained == own
 
 
 def test_syncing_after_a_study_changes_nothing_in_the_tracker(run, world):

@@ -11,6 +11,8 @@ from typing import Any
 from multisk.errors import InputError
 from multisk.layout import Layout
 from multisk.reproduce.recorded import Recorded
+from multisk.resumable import read_json
+from multisk.tracking.files import METRICS
 
 STAGES = ("pretrain", "finetune", "evaluate")
 
@@ -32,7 +34,10 @@ def run_again(run: Recorded, home: Path, work: Path) -> Path:
     _take_sources(run, home, work)
     _write_settings(run, work / "params.yaml")
     _link_inputs(run, home, work)
-    _call(run, work)
+    _call(run, work, run.script)
+    if run.is_trial:  # judged by this package's script with the commit's sources, which may not have it yet
+        script = Path(__file__).with_name("validate.py")
+        _call(run, work, ["-P", str(script), run.record["method"], str(run.record["seed"])])
     return _result(run, work)
 
 
@@ -63,10 +68,20 @@ def _write_settings(run: Recorded, path: Path) -> None:
             _merge(settings, name.split("."), value)
     if run.record["seed"] is not None:
         settings["pretrain"]["seeds"] = [run.record["seed"]]
+    if run.is_trial:
+        settings["pretrain"]["epochs"] = _epochs(run.folder / METRICS)
     settings["tracking"]["uri"] = None
     path.unlink()
     with path.open("w") as file:
         YAML().dump(settings, file)
+
+
+def _epochs(metrics: Path) -> int:
+    """Return after how many epochs a trial ended: the pruner may have stopped it."""
+    trained = read_json(metrics).get("training", {})
+    if "epochs" not in trained:
+        raise InputError(f"{metrics}: training.epochs is missing; delete the study's folder and sweep again")
+    return trained["epochs"]
 
 
 def _merge(settings: dict[str, Any], path: list[str], value: Any) -> None:
@@ -91,15 +106,15 @@ def _link_inputs(run: Recorded, home: Path, work: Path) -> None:
             (work / "runs" / stage).symlink_to(home / "runs" / stage)
 
 
-def _call(run: Recorded, work: Path) -> None:
-    """Run the stage's script, with as many threads as then: sums depend on it."""
+def _call(run: Recorded, work: Path, script: list[str]) -> None:
+    """Run a script with its arguments, with as many threads as then: sums depend on it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DVC_")}
     environment["PYTHONPATH"] = str(work / "src")
     if run.record.get("threads"):
         environment["OMP_NUM_THREADS"] = str(run.record["threads"])
-    done = subprocess.run([sys.executable, *run.script], cwd=work, env=environment, check=False)
+    done = subprocess.run([sys.executable, *script], cwd=work, env=environment, check=False)
     if done.returncode:
-        raise InputError(f"{shlex.join(run.script)}: exit code {done.returncode}; see above")
+        raise InputError(f"{shlex.join(script)}: exit code {done.returncode}; see above")
 
 
 def _stage(run: Recorded) -> str:

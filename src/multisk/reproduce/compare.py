@@ -8,7 +8,7 @@ from multisk.resumable import file_digest, read_json
 from multisk.tracking.files import METRICS, RECORD, STEPS, numbers, read_steps
 
 TIMES = ("seconds", "clips_per_second")  # what no two runs have in common
-WEIGHTS = "model.safetensors"
+WEIGHTS, VALIDATION = "model.safetensors", "validation"
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,14 @@ class Comparison:
 def compare(recorded: Path, reproduced: Path, tolerance: float = 0.0) -> Comparison:
     """Compare two run folders: final metrics, and the terms of the last step that both logged.
 
-    Times are left out. A trial of a study is repeated as a plain training: it is compared by its losses.
+    Times are left out. A trial of a study is repeated as a plain training and validated: it is compared by
+    its losses and by what the validation found.
     """
     old, new = read_json(recorded / RECORD), read_json(reproduced / RECORD)
     trial = old.get("trial") is not None
-    pairs, missing = _last_steps(recorded, reproduced), []
-    if not trial:
-        before, after = _metrics(recorded), _metrics(reproduced)
-        missing = sorted(before.keys() ^ after.keys())
-        pairs |= {name: (before[name], after[name]) for name in before if name in after}
+    before, after = (_metrics(folder, trial) for folder in (recorded, reproduced))
+    pairs, missing = _last_steps(recorded, reproduced), sorted(before.keys() ^ after.keys())
+    pairs |= {name: (before[name], after[name]) for name in before if name in after}
     notes = [f"dataset: {_same(old['dataset_digest'], new['dataset_digest'])}"] if not trial else []
     if (recorded / WEIGHTS).exists() and (reproduced / WEIGHTS).exists():
         digests = [file_digest(folder / WEIGHTS) for folder in (recorded, reproduced)]
@@ -74,9 +73,13 @@ def compare(recorded: Path, reproduced: Path, tolerance: float = 0.0) -> Compari
     return Comparison(pairs, tolerance, missing, [*notes, *_versions(old["versions"], new["versions"])])
 
 
-def _metrics(folder: Path) -> dict[str, float]:
+def _metrics(folder: Path, trial: bool) -> dict[str, float]:
     found = numbers(read_json(folder / METRICS))
-    return {name: value for name, value in found.items() if name.split("/")[-1] not in TIMES}
+    return {
+        name: value
+        for name, value in found.items()
+        if name.split("/")[-1] not in TIMES and (not trial or name.startswith(f"{VALIDATION}/"))
+    }
 
 
 def _last_steps(recorded: Path, reproduced: Path) -> dict[str, tuple[float, float]]:

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from multisk.params import Benchmark, Params, Study
-from multisk.pipeline.inputs import Inputs
+from multisk.pipeline.inputs import Inputs, sections
 from multisk.pipeline.pretrain import pretraining_settings, train_method
 from multisk.resumable import digest
 from multisk.sweep.space import Point
+from multisk.sweep.validation import SETTINGS as VALIDATION_SETTINGS
 from multisk.sweep.validation import Validation
 from multisk.sweep.watch import Watch
 from multisk.tracking import Run
@@ -61,7 +62,8 @@ class SeedRun:
                 )
                 run.finish({"validation": watch.latest, "epochs": watch.epochs, "training": result.summary})
             except TrialPruned as error:  # as good an end as any: the run has not failed
-                run.finish({"validation": watch.latest, "epochs": watch.epochs})
+                trained = {"epochs": watch.trained}
+                run.finish({"validation": watch.latest, "epochs": watch.epochs, "training": trained})
                 pruned = error
         if not self.params.sweep.keep_weights:
             for path in (self.folder / "checkpoint.pt", *self.folder.glob("*.safetensors")):
@@ -78,7 +80,11 @@ class SeedRun:
             method=self.method,
             seed=self.seed,
             profile=self.params.profile,
-            params={"point": self.point, **pretraining_settings(self.params, self.method)},
+            params={
+                "point": self.point,
+                **pretraining_settings(self.params, self.method),
+                **sections(self.params, *VALIDATION_SETTINGS),
+            },
             dataset_digest=digest([self.pretraining.digest, *(b.digest for b in self.benchmarks.values())]),
             parent=self.parent,
             trial=self.index,

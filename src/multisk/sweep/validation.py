@@ -17,6 +17,7 @@ from multisk.sampling.part import part_of
 
 DOMAINS: dict[str, Benchmark] = {"close": "youcook2", "far": "msrvtt"}
 METRIC = "R10"
+SETTINGS = ("clips.youcook2", "clips.msrvtt", "evaluate.weights", "sweep.validation")  # what it depends on
 
 
 def validation_corpus(corpus: Corpus, share: float) -> Corpus:

@@ -49,6 +49,11 @@ class Watch:
         return max(self.curve)
 
     @property
+    def trained(self) -> int:
+        """The same in the trial's own epochs, of which there are more when it has a share of the videos."""
+        return -(-self.epochs * self.length // self.study.epochs)
+
+    @property
     def latest(self) -> dict[str, float]:
         """What the latest validation found."""
         return self.curve[self.epochs]
