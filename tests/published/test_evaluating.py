@@ -94,6 +94,47 @@ def test_an_imported_checkpoint_is_measured_like_the_pipelines_models(folder: Pa
     assert str(place.relative_to(folder) / "metrics.json") in done.stdout
 
 
+def write_text_tower(folder: Path, width: int) -> None:
+    """Write the text tower of a CLIP model with random weights, and a tokenizer of letters."""
+    from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
+
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    tokens = ["<|startoftext|>", "<|endoftext|>", *letters, *(f"{letter}</w>" for letter in letters)]
+    sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    special = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
+    config = CLIPTextConfig(vocab_size=len(tokens), projection_dim=width, **sizes, **special)
+    torch.manual_seed(0)
+    CLIPTextModelWithProjection(config).save_pretrained(folder)
+    CLIPTokenizer(vocab={token: row for row, token in enumerate(tokens)}, merges=[]).save_pretrained(folder)
+
+
+def name_words(folder: Path, source: str) -> None:
+    settings = YAML(typ="safe").load(folder / "params.yaml")
+    settings["features"]["words"]["source"] = source
+    YAML().dump(settings, folder / "params.yaml")
+
+
+def test_texts_become_clips_tokens_where_the_settings_say_so(folder: Path) -> None:
+    write_checkpoint(folder / "latest_model.pth", "sspc")
+    assert multisk(folder, "import-checkpoint", "latest_model.pth").returncode == 0
+    weights = next((folder / "checkpoints").glob("*.safetensors"))
+    write_text_tower(folder / "clip", 5)
+    place = folder / "runs" / "checkpoints" / weights.stem / "zero-shot"
+    ranks, digests = {}, {}
+    for source in ("clip:clip", "words.txt"):  # what the first one left must not be taken for the second's
+        name_words(folder, source)
+        done = multisk(folder, "evaluate-checkpoint", str(weights), "--benchmark", "msrvtt")
+        assert done.returncode == 0, done.stderr
+        digests[source] = read_json(place / "run.json")["dataset_digest"]
+        ranks[source] = pd.read_parquet(place / "msrvtt" / "ranks.parquet")
+    assert digests["clip:clip"] != digests["words.txt"]
+    assert not ranks["clip:clip"].equals(ranks["words.txt"])
+    name_words(folder, "clip:none")
+    done = multisk(folder, "evaluate-checkpoint", str(weights), "--benchmark", "msrvtt")
+    assert done.returncode == 2
+    assert "features.words.source: none: no such folder" in done.stderr
+
+
 def test_a_model_of_other_features_is_refused_in_one_line(folder: Path) -> None:
     write_checkpoint(folder / "other.pth", "sspc", video=9)
     assert multisk(folder, "import-checkpoint", "other.pth").returncode == 0

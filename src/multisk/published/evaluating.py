@@ -4,7 +4,8 @@ runs/checkpoints/<name>/<setting>/metrics.json      benchmark -> setting -> dire
                                                     `chance` and `clips` as in reports/metrics
                                   run.json          what was measured, with which settings
                                   <benchmark>/      embeddings, ranks.parquet
-                                  words/            vectors of the words that the captions use
+                                  words/            vectors of the words that the captions use, or in
+                                                    words/clip the text tower of a CLIP model
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,8 @@ from multisk.corpora.manifest import Corpus
 from multisk.evaluation.embed import embed
 from multisk.evaluation.ranking import chance_level
 from multisk.evaluation.retrieval import retrieve
-from multisk.features.words import WordVectors
+from multisk.features.clip import ClipWords, clip_name, import_clip_words
+from multisk.features.words import WordVectors, words_digest
 from multisk.layout import Layout
 from multisk.params import Benchmark, Params
 from multisk.pipeline.evaluate import TEST_SPLIT
@@ -27,8 +29,9 @@ from multisk.published.stores import open_features
 from multisk.published.wordvectors import import_words
 from multisk.resumable import digest, file_digest, read_json
 from multisk.sampling import CaptionedClips
+from multisk.sampling.reader import video_dimension
 from multisk.search.trained import TrainedModel
-from multisk.tracking import METRICS, Run
+from multisk.tracking import METRICS, RECORD, Run
 
 SHOWN = ("R1", "R5", "R10", "MedR")
 Numbers = dict[str, Any]
@@ -49,14 +52,16 @@ def evaluate_checkpoint(
     out = layout.runs / "checkpoints" / name / setting
     corpora = {one: Corpus.open(layout.corpus(params.benchmark(one).corpus)) for one in benchmarks}
     stores = {one: open_features(layout.features(params.benchmark(one).corpus)) for one in benchmarks}
-    words = _words(params, layout, list(corpora.values()), out / "words")
+    words, words_read = _words(params, layout, list(corpora.values()), out / "words")
     for store in stores.values():
-        trained.check(words.dimension, store.dimension("appearance") + store.dimension("motion"))
+        trained.check(words.dimension, video_dimension(store))
     datasets = {
         one: CaptionedClips(stores[one], corpora[one], words, params.benchmark(one), TEST_SPLIT[one])
         for one in benchmarks
     }
-    read = [file_digest(store.folder / "index.parquet") for store in stores.values()]
+    features = [file_digest(store.folder / "index.parquet") for store in stores.values()]
+    read = digest([features, [corpus.digest for corpus in corpora.values()], words_read])
+    _forget_another(out / RECORD, read)
     run = Run(
         out,
         params.tracking,
@@ -64,7 +69,7 @@ def evaluate_checkpoint(
         name=name,
         profile=params.profile,
         params={**sections(params, *(f"clips.{one}" for one in benchmarks)), "weights": trained.digest},
-        dataset_digest=digest([read, [corpus.digest for corpus in corpora.values()], words.vocabulary]),
+        dataset_digest=read,
     )
     with run:
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -96,6 +101,12 @@ def _name(trained: TrainedModel) -> str:
     return name if name.endswith(checksum) else f"{name}-{checksum}"
 
 
+def _forget_another(record: Path, read: str) -> None:
+    """Remove the record of a finished call that read other data: as that run's it would be kept."""
+    if record.exists() and read_json(record).get("dataset_digest") != read:
+        record.unlink()
+
+
 def _measure(
     trained: TrainedModel, dataset: CaptionedClips, batch_size: int, device: str, folder: Path
 ) -> Numbers:
@@ -106,12 +117,24 @@ def _measure(
     return found.metrics
 
 
-def _words(params: Params, layout: Layout, corpora: list[Corpus], folder: Path) -> WordVectors:
-    """Read the captions' words from the published file; those that were trained here lie in data/words."""
-    if params.features.words.source == "skipgram":
-        return WordVectors.open(layout.words)
-    import_words(Path(params.features.words.source), corpora, params.features.words, folder)
-    return WordVectors.open(folder)
+def _words(
+    params: Params, layout: Layout, corpora: list[Corpus], folder: Path
+) -> tuple[WordVectors | ClipWords, str]:
+    """Return what texts are made of, and its digest.
+
+    Of the published file the captions' words are read, of a CLIP model the text tower is copied; vectors that
+    were trained here lie in data/words.
+    """
+    settings = params.features.words
+    if name := clip_name(settings.source):
+        # Beside word vectors of an earlier call, not among them.
+        import_clip_words(name, settings, folder / "clip")
+        return ClipWords.open(folder / "clip"), words_digest(folder / "clip")
+    if settings.source == "skipgram":
+        folder = layout.words
+    else:
+        import_words(Path(settings.source), corpora, settings, folder)
+    return WordVectors.open(folder), words_digest(folder)
 
 
 def _sizes(datasets: dict[Benchmark, CaptionedClips]) -> Numbers:
