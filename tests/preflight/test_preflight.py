@@ -1,5 +1,6 @@
 """What preflight says of a complete folder, and of one in which something is missing."""
 
+import gzip
 import json
 import shutil
 import subprocess
@@ -13,7 +14,9 @@ import pytest
 
 from multisk.features.store import StoreWriter, Stream
 from multisk.layout import Layout
+from multisk.params import load_params
 from multisk.preflight.checks import Check, can_run
+from multisk.preflight.files import NO_CHECKSUM, word_check
 from multisk.published.packing import pack
 
 Look = Callable[..., list[Check]]
@@ -177,6 +180,77 @@ def test_word_vectors_of_another_width_or_cut_off_stop(complete: Layout, look: L
     path.write_bytes(b"1 6\na " + np.ones(6, "<f4").tobytes())
     check = of(look(), "words", "vectors")
     assert (check.status, check.detail) == ("missing", f"{WORDS}: 6 wide, params.yaml says 5")
+
+
+def test_packed_word_vectors_are_read_whole_only_when_asked(
+    complete: Layout, look: Look, settings: dict[str, Any]
+) -> None:
+    plain = (complete.root / WORDS).read_bytes()
+    assert "not checked for completeness" not in of(look(), "words", "vectors").detail
+    path = complete.root / "vectors.bin.gz"
+    settings["features"]["words"]["source"] = "vectors.bin.gz"
+    packed = gzip.compress(plain)
+    path.write_bytes(packed)
+    check = of(look(), "words", "vectors")
+    assert (check.status, check.detail.rpartition("; ")[2]) == ("ok", "not checked for completeness")
+    params = load_params(complete.root / "params.yaml")
+    check = word_check(params, everything=True)
+    assert (check.status, check.detail.rpartition("; ")[2]) == ("ok", NO_CHECKSUM)
+    path.write_bytes(packed[:-6])
+    check = word_check(params, everything=True)
+    assert (check.status, "damaged or cut off" in check.detail) == ("missing", True)
+
+
+def write_clip(folder: Path) -> None:
+    """Write both towers of a tiny CLIP model, with a tokenizer that knows no letters."""
+    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenizer
+
+    sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    special = {"vocab_size": 2, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
+    pictures = {**sizes, "image_size": 16, "patch_size": 8}
+    config = CLIPConfig(text_config={**sizes, **special}, vision_config=pictures, projection_dim=5)
+    config.text_config.projection_dim = config.vision_config.projection_dim = 5
+    CLIPModel(config).save_pretrained(folder)
+    CLIPTokenizer(vocab={"<|startoftext|>": 0, "<|endoftext|>": 1}, merges=[]).save_pretrained(folder)
+    CLIPImageProcessor().save_pretrained(folder)
+
+
+def test_clip_models_are_looked_for(complete: Layout, look: Look, settings: dict[str, Any]) -> None:
+    settings["features"]["words"]["source"] = "clip:model"
+    (complete.root / WORDS).unlink()
+    check = of(look(), "words", "vectors")
+    assert check.status == "missing"
+    assert check.detail.startswith("model: no such folder")
+    assert "clip:FOLDER" in check.remedy
+    write_clip(complete.root / "model")
+    checks = look()
+    assert can_run(checks), missing(checks)
+    assert of(checks, "words", "vectors").detail.startswith("model: CLIP's text tower, 5 wide")
+    settings["features"]["words"]["dimension"] = 7
+    assert of(look(), "words", "vectors").detail == "model: 5 wide, params.yaml says 7"
+
+
+def test_clip_models_are_looked_for_where_features_are_to_be_extracted(
+    complete: Layout, look: Look, settings: dict[str, Any]
+) -> None:
+    import pandas as pd
+
+    videos, film = complete.corpus("msrvtt") / "videos.parquet", complete.root / "some.mp4"
+    pd.read_parquet(videos).assign(path=str(film)).to_parquet(videos)
+    shutil.rmtree(complete.features("msrvtt"))
+    settings["features"]["appearance"] |= {"model": "clip:model", "weights": "pretrained", "sha256": None}
+    check = of(look(), "networks", "appearance")
+    assert check.status == "missing"
+    assert "model: no such folder" in check.detail
+    write_clip(complete.root / "model")
+    check = of(look(), "networks", "appearance")
+    assert (check.status, check.detail.partition(",")[0]) == ("ok", "model: CLIP's image tower")
+    settings["features"]["appearance"]["weights"] = "random"
+    check = of(look(), "networks", "appearance")
+    assert (check.status, check.detail) == (
+        "missing",
+        "clip:model brings its own weights, params.yaml says random",
+    )
 
 
 def test_half_precision_needs_a_gpu(

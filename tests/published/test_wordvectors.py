@@ -13,7 +13,8 @@ from multisk.corpora.manifest import Corpus, write_corpus
 from multisk.errors import InputError
 from multisk.features.words import WordVectors
 from multisk.params import Words
-from multisk.published.wordvectors import import_words, read_word_vectors, used_words
+from multisk.published import wordvectors
+from multisk.published.wordvectors import import_words, length_is_known, read_word_vectors, used_words
 
 WORDS = ["the", "onion", "Onion", "don't", "knife", "été", "New_York", "pan"]
 VECTORS = np.random.RandomState(0).randn(len(WORDS), 5).astype(np.float32)
@@ -203,3 +204,24 @@ def test_what_does_not_fit_the_settings_is_named(source, corpora, tmp_path):
     source.write_bytes(b"a 1 2 3 4 5\n")
     with pytest.raises(InputError, match="none of the 7 words of the corpora"):
         import_words(source, corpora, settings(), tmp_path / "words")
+
+
+def test_the_checksum_of_a_packed_file_is_compared(tmp_path, monkeypatch):
+    monkeypatch.setattr(wordvectors, "CHUNK", 1 << 10)  # so that the last word is read before the checksum
+    count, rng = 100, np.random.default_rng(0)
+    entries = (f"word{k} ".encode() + rng.standard_normal(300, np.float32).tobytes() for k in range(count))
+    packed = bytearray(gzip.compress(f"{count} 300\n".encode() + b"".join(entries)))
+    path = tmp_path / "vectors.bin.gz"
+    path.write_bytes(packed)
+    assert len(read_word_vectors(path, {"word1"})[0]) == 1
+    packed[-8] ^= 1
+    path.write_bytes(packed)
+    with pytest.raises(InputError, match=r"vectors\.bin\.gz: damaged or cut off"):
+        read_word_vectors(path, {"word1"})
+
+
+@pytest.mark.parametrize("name", list(LAYOUTS))
+def test_only_binary_files_that_are_not_packed_say_how_long_they_are(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(LAYOUTS[name])
+    assert length_is_known(path) == name.endswith(".bin")

@@ -119,6 +119,12 @@ def file_dimension(path: Path) -> int:
         return dimension
 
 
+def length_is_known(path: Path) -> bool:
+    """Return whether a file says how long it is, so that `file_dimension` sees if it is cut off."""
+    with _opened(path) as stream:
+        return _entries(stream, path)[3] and not isinstance(stream, gzip.GzipFile)
+
+
 def used_words(corpora: Iterable[Corpus]) -> Counter[str]:
     """Count the words of all captions, in their own case."""
     used: Counter[str] = Counter()
@@ -147,6 +153,8 @@ def read_word_vectors(
             if (word in chosen or number < frequent) and word not in kept and _is_text(word):
                 vectors[len(kept)] = _parse(vector, dimension, binary, path, word)
                 kept[word] = None
+        while stream.read(CHUNK):
+            pass  # of a gzip the checksum is compared at the end
     return [word.decode() for word in kept], vectors[: len(kept)]
 
 
