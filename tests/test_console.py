@@ -32,6 +32,20 @@ def test_an_interrupt_has_its_own_code(capsys):
     assert "goes on" in capsys.readouterr().err
 
 
+def test_what_is_wrong_with_a_file_is_one_line(capsys, tmp_path):
+    (tmp_path / "params.yaml").touch()
+
+    def fails():
+        (tmp_path / "params.yaml" / "features").mkdir()
+
+    with pytest.raises(SystemExit) as caught:
+        answering(fails)()
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == f"error: {tmp_path}/params.yaml/features: Not a directory\n"
+    assert ending(FileExistsError(errno.EEXIST, "File exists", b"a.yaml")) == 2
+    assert capsys.readouterr().err == "error: a.yaml: File exists\n"
+
+
 def test_other_errors_are_not_hidden():
     def fails():
         raise PermissionError(errno.EACCES, "no")
@@ -46,6 +60,13 @@ def test_other_errors_are_not_hidden():
         (["use", "nothing"], 2, "profiles/nothing.yaml: no such profile"),
         (["nothing"], 2, "No such command"),
         (["check"], 0, "params.yaml: profile"),
+        (["search", "onion", "--top", "0"], 2, "Invalid value for '--top'"),
+        (["search", "onion", "--top", "-1"], 2, "Invalid value for '--top'"),
+        (["search", "onion", "--start", "-3"], 2, "Invalid value for '--start'"),
+        (["search", "onion", "--html", "."], 2, ".: is a folder; name the page's file"),
+        (["index", "nowhere", "--model", "x"], 2, "nowhere: no such folder"),
+        (["index", "params.yaml", "--model", "x"], 2, "params.yaml: is a file; name its folder"),
+        (["search", "onion", "--index", "params.yaml"], 2, "params.yaml"),
     ],
 )
 def test_the_command_line_answers_in_words(repository, arguments, code, said):

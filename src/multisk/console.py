@@ -58,12 +58,19 @@ def answering(function: Callable[..., Any]) -> Callable[..., Any]:
         except KeyboardInterrupt:
             _stop("stopped; the same command goes on where this one was", 130)
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            place = error.filename or "disk"
-            _stop(f"error: {place}: no space left; free some, the same command goes on", 2)
+            _stop(f"error: {_os_error(error)}", 2)
 
     return answered
+
+
+def _os_error(error: OSError) -> str:
+    """Say which file and what of it; raise the error again where it names no file."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{error.filename or 'disk'}: no space left; free some, the same command goes on"
+    if error.filename is None or not error.strerror:
+        raise error
+    name = error.filename.decode(errors="replace") if isinstance(error.filename, bytes) else error.filename
+    return one_line(f"{name}: {error.strerror}")
 
 
 def _app_of(function: Callable[..., None]) -> typer.Typer:

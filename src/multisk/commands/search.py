@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from multisk.errors import InputError
 from multisk.layout import Layout
 
 EXTRACTORS, WORDS = Layout().extractors, Layout().words
@@ -18,11 +19,25 @@ def index(
     words: Annotated[Path, typer.Option()] = WORDS,
     seconds: Annotated[float | None, typer.Option(help="length of clips; default: as in pretraining")] = None,
 ) -> None:
-    """Extract, embed and index all videos below a folder."""
-    from multisk.params import load_params
-    from multisk.search.index import index_videos
+    """Extract, embed and index all videos below a folder.
 
-    made = index_videos(videos, model, extractors, words, load_params(), out, seconds=seconds)
+    Makes the extractors and the words of params.yaml first where there are none and no corpus is needed.
+    """
+    from multisk.params import load_params
+    from multisk.pipeline.features import make_missing_extractors, make_missing_words
+    from multisk.search.index import check_places, check_seconds, index_videos
+    from multisk.search.trained import find_weights
+
+    params = load_params()
+    # Whatever is wrong with the question is said before minutes of work.
+    check_places(videos, out)
+    check_seconds(seconds)
+    find_weights(model)
+    if extractors == EXTRACTORS:
+        make_missing_extractors(params, Layout())
+    if words == WORDS:
+        make_missing_words(params, Layout())
+    made = index_videos(videos, model, extractors, words, params, out, seconds=seconds)
     typer.echo(f"{out}: {len(made.clips)} clips")
 
 
@@ -30,8 +45,8 @@ def search(
     text: Annotated[str | None, typer.Argument(help="what to look for, in words")] = None,
     audio: Annotated[Path | None, typer.Option(help="or a file to listen to")] = None,
     clip: Annotated[Path | None, typer.Option(help="or a video to resemble")] = None,
-    start: Annotated[float, typer.Option(help="second of the file to begin at")] = 0,
-    top: Annotated[int, typer.Option(help="clips to show")] = 10,
+    start: Annotated[float, typer.Option(min=0, help="second of the file to begin at")] = 0,
+    top: Annotated[int, typer.Option(min=1, help="clips to show")] = 10,
     index: Annotated[Path, typer.Option(help="folder of the index")] = Path("index"),
     html: Annotated[Path | None, typer.Option(help="also write a page with players")] = None,
 ) -> None:
@@ -40,6 +55,8 @@ def search(
     from multisk.search.search import Searcher
     from multisk.search.search import search as ask
 
+    if html is not None and html.is_dir():
+        raise InputError(f"{html}: is a folder; name the page's file with --html")
     searcher = Searcher.open(index)
     found = ask(searcher, text=text, audio=audio, clip=clip, start=start, top=top)
     typer.echo(found.assign(file=[_short(file) for file in found["file"]]).round(3).to_string(index=False))

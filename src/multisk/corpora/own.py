@@ -1,8 +1,10 @@
 """Anybody's video files as a corpus: no captions, no splits, clips of equal length."""
 
 import logging
+from collections.abc import Mapping
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -60,7 +62,8 @@ def register_videos(videos: Path, folder: Path) -> Corpus:
             "seconds": float("nan"),  # known once they are decoded
         }
     )
-    return _write(folder, videos.name, table, pd.DataFrame([], columns=list(CLIP_COLUMNS)))
+    source = {"videos": str(videos.resolve())}
+    return _write(folder, videos.name, table, pd.DataFrame([], columns=list(CLIP_COLUMNS)), source)
 
 
 def cut_clips(corpus: Corpus, store: FeatureStore, seconds: float) -> Corpus:
@@ -76,7 +79,8 @@ def cut_clips(corpus: Corpus, store: FeatureStore, seconds: float) -> Corpus:
             spans = _spans(float(known[video_id]), seconds)
             rows += [(f"{video_id}@{start:g}", video_id, start, end, "test", [""]) for start, end in spans]
     videos = corpus.videos.assign(seconds=corpus.videos["video_id"].map(known))
-    return _write(corpus.folder, corpus.name, videos, pd.DataFrame(rows, columns=list(CLIP_COLUMNS)))
+    clips = pd.DataFrame(rows, columns=list(CLIP_COLUMNS))
+    return _write(corpus.folder, corpus.name, videos, clips, corpus.source)
 
 
 def _spans(length: float, seconds: float) -> list[tuple[float, float]]:
@@ -102,7 +106,15 @@ def _unusable(path: Path) -> str:
     return ""
 
 
-def _write(folder: Path, name: str, videos: pd.DataFrame, clips: pd.DataFrame) -> Corpus:
+def _write(
+    folder: Path, name: str, videos: pd.DataFrame, clips: pd.DataFrame, source: Mapping[str, Any]
+) -> Corpus:
     return write_corpus(
-        folder, name=name, role="captioned", description="Own videos", videos=videos, clips=clips
+        folder,
+        name=name,
+        role="captioned",
+        description="Own videos",
+        videos=videos,
+        clips=clips,
+        source=source,
     )

@@ -10,6 +10,7 @@ import torch
 
 from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
+from multisk.features.clip import clip_digest, clip_name, import_clip_words
 from multisk.features.extraction import extract, store_fingerprint
 from multisk.features.extractors import Extractors, calibrated, prepare_extractors
 from multisk.features.filetable import FILES, read_file_table, summary
@@ -20,9 +21,12 @@ from multisk.layout import Layout
 from multisk.params import Params
 from multisk.pipeline.inputs import sections
 from multisk.pipeline.records import recorded
+from multisk.published.wordvectors import import_words, source_digest
 from multisk.resumable import digest, file_digest
 
 CODE = ("features", "pipeline/features.py")
+WORDS_CODE = ("features/words.py", "features/clip.py", "published/wordvectors.py")
+FREQUENT_WORDS = 200_000  # of a published file, which begins with the most frequent ones: 240 MB of vectors
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,44 @@ def make_extractors(params: Params, layout: Layout, calibrating: str) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with recorded(params, layout, "extractors", settings, source, layout.extractors, *CODE) as folder:
         prepare_extractors(corpus, params.features, folder, device)
+
+
+def make_missing_extractors(params: Params, layout: Layout) -> None:
+    """Write data/extractors where there are none, from weights that need no corpus.
+
+    Raises InputError for random weights, and as `prepare_extractors`.
+    """
+    if (layout.extractors / "extractors.json").exists():
+        return
+    if calibrated(params.features):
+        raise InputError(
+            f"{layout.extractors}: no extractors, and params.yaml: features: random weights take their "
+            "statistics from a corpus; run dvc repro first, or name published weights (multisk use paper)"
+        )
+    make_extractors(params, layout, params.clips.pretrain.corpus)
+
+
+def make_missing_words(params: Params, layout: Layout) -> None:
+    """Write data/words where there are none, from a published file or a CLIP model, without any corpus.
+
+    Of a file the most frequent words are kept, for no corpus says which ones are used.
+    Raises InputError for words that are learnt, and for a source that is missing or damaged.
+    """
+    if layout.words.exists():
+        return
+    words, clip = params.features.words, clip_name(params.features.words.source)
+    if words.source == "skipgram":
+        raise InputError(
+            f"{layout.words}: no word vectors, and params.yaml: features.words.source: skipgram learns them "
+            "from a corpus; run dvc repro first, or name a published file"
+        )
+    settings = sections(params, "features.words") | {"frequent": FREQUENT_WORDS}
+    source = clip_digest(clip) if clip else source_digest(Path(words.source))
+    with recorded(params, layout, "words", settings, source, layout.words, *WORDS_CODE) as folder:
+        if clip:
+            import_clip_words(clip, words, folder)
+        else:
+            import_words(Path(words.source), [], words, folder, frequent=FREQUENT_WORDS)
 
 
 def make_features(

@@ -3,8 +3,11 @@
 index.json                what it was made from; written last
 corpus/, features/        manifests and features of the videos, which stay where they are
 embeddings/part-00000/    embeddings of the first 4096 clips, and so on
+next/                     manifests of the index in the making; until it is done the one before stays good
 """
 
+import math
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +22,7 @@ from torch.utils.data import Subset
 
 from multisk import params as schema
 from multisk.corpora.manifest import Corpus
-from multisk.corpora.own import cut_clips, register_videos
+from multisk.corpora.own import cut_clips, find_videos, register_videos
 from multisk.errors import InputError
 from multisk.evaluation.embed import EmbeddedSet, embed
 from multisk.features.extraction import extract
@@ -130,14 +133,19 @@ def index_videos(
         out: the index; goes on where it was stopped, and does nothing over what is unchanged.
         seconds: length of the clips; as in pretraining if not given.
 
-    Raises InputError, before any work, for a model that does not fit the extractors or the words.
+    Raises InputError, before any work, for a model that does not fit the extractors, the words or the length
+    of the clips, and for a folder that holds something else than an index of `videos`.
     """
-    seconds = seconds or params.clips.pretrain.seconds
+    check_places(videos, out)
+    check_seconds(seconds)
+    seconds = params.clips.pretrain.seconds if seconds is None else seconds
     trained, vectors = TrainedModel.open(model), open_words(words)
+    budget = token_budget(params, seconds, trained.audio_stride)
+    trained.check_length(budget.video_tokens, budget.audio_frames)
     networks = Extractors.open(extractors, params.features).networks
     trained.check(vectors.dimension, sum(network.dimension for network in networks.values()))
     trained.check_extractors(extractors)
-    corpus = register_videos(videos, out / "corpus")
+    corpus = register_videos(videos, out / "next")
     store = extract(_with_sizes(corpus), params.features, extractors, out / "features")
     corpus = cut_clips(corpus, store, seconds)
     made = Made(
@@ -148,19 +156,52 @@ def index_videos(
         words=words.resolve(),
         words_sha256=words_digest(words),
         features=params.features,
-        clips=token_budget(params),
+        clips=budget,
         batch_size=params.evaluate.batch_size,
         seconds=seconds,
         corpus_digest=corpus.digest,
     )
     identity = [made.identity, file_digest(out / "features" / "index.parquet")]
     if not _is_done(out, made, identity):
-        clips = CaptionedClips(store, corpus, vectors, made.clips, "test")
-        with resumable(out / "embeddings", identity) as folder:
-            _embed(trained.model, clips, made.batch_size, folder)
-            write_json(folder / "identity.json", identity)
+        if not _is_embedded(out, identity):
+            clips = CaptionedClips(store, corpus, vectors, made.clips, "test")
+            with resumable(out / "embeddings", identity) as folder:
+                _embed(trained.model, clips, made.batch_size, folder)
+                write_json(folder / "identity.json", identity)
+        shutil.rmtree(out / "corpus", ignore_errors=True)
+        shutil.copytree(out / "next", out / "corpus")
         write_json(out / "index.json", made.plain())
+    shutil.rmtree(out / "next")
     return Index.open(out)
+
+
+def check_places(videos: Path, out: Path) -> None:
+    """Raise InputError unless there are `videos`, and `out` is new or of an index of the same folder."""
+    find_videos(videos)
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: is a file; choose a folder with --out")
+    of = _indexed(out)
+    if of is None and out.is_dir() and any(out.iterdir()):
+        raise InputError(f"{out}: holds something else than an index; choose another folder with --out")
+    if of not in (None, str(videos.resolve())):
+        raise InputError(
+            f"{out}: is the index of {of}; choose another folder with --out, or delete it to make it anew"
+        )
+
+
+def check_seconds(seconds: float | None) -> None:
+    """Raise InputError for a length of clips that is none."""
+    if seconds is not None and not 0 < seconds < math.inf:
+        raise InputError(f"--seconds: clips of {seconds:g} s; choose a length above 0")
+
+
+def _indexed(out: Path) -> str | None:
+    """Return the folder that an index is of, be it finished or not; None if it is none."""
+    if (out / "index.json").is_file():
+        return str(read_json(out / "index.json").get("videos"))
+    if (out / "next" / "corpus.json").is_file():
+        return str(Corpus.open(out / "next").source.get("videos"))
+    return None
 
 
 def _with_sizes(corpus: Corpus) -> Corpus:
@@ -171,13 +212,22 @@ def _with_sizes(corpus: Corpus) -> Corpus:
     return replace(corpus, digest=digest([corpus.digest, status]))
 
 
-def token_budget(params: Params) -> BenchmarkClips:
-    """Return how many tokens a clip of own videos has: as many as in pretraining."""
+def token_budget(params: Params, seconds: float | None = None, stride: int = 1) -> BenchmarkClips:
+    """Return how many tokens a clip of own videos has: as many as in pretraining, more for longer clips.
+
+    seconds: length of the clips; as in pretraining if not given
+    stride: frames of one audio token, of which longer audio is a multiple
+    """
     pretrain = params.clips.pretrain
+    video, audio = pretrain.video_tokens, pretrain.audio_frames
+    if seconds is not None and seconds > pretrain.seconds:
+        longer = seconds / pretrain.seconds
+        video = math.ceil(round(video * longer, 6))
+        audio = stride * math.ceil(round(audio * longer / stride, 6))
     return BenchmarkClips(
         corpus="own",
-        video_tokens=pretrain.video_tokens,
-        audio_frames=pretrain.audio_frames,
+        video_tokens=video,
+        audio_frames=audio,
         words=pretrain.words,
         sampling=pretrain.sampling,
         segments=1,
@@ -186,10 +236,13 @@ def token_budget(params: Params) -> BenchmarkClips:
 
 
 def _is_done(out: Path, made: Made, identity: list[str]) -> bool:
-    index, embeddings = out / "index.json", out / "embeddings" / "identity.json"
-    if not index.exists() or not embeddings.exists():
-        return False
-    return read_json(embeddings) == identity and read_json(index) == made.plain()
+    index = out / "index.json"
+    return index.exists() and _is_embedded(out, identity) and read_json(index) == made.plain()
+
+
+def _is_embedded(out: Path, identity: list[str]) -> bool:
+    path = out / "embeddings" / "identity.json"
+    return path.exists() and read_json(path) == identity
 
 
 def _embed(model: nn.Module, clips: CaptionedClips, batch_size: int, folder: Path) -> None:

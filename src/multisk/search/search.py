@@ -4,6 +4,7 @@ Whatever the question is, its embedding is compared with the clips' embeddings o
 """
 
 import logging
+import math
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -157,8 +158,13 @@ def search(
     """Ask an index one question: by `text`, by `audio` or by example `clip`.
 
     Returns file, start, end, score of the `top` clips, best first. `start` is where in the audio or the
-    clip to begin, in seconds. Raises InputError unless exactly one question is given.
+    clip to begin, in seconds. Raises InputError unless exactly one question is given, and for a `start` or a
+    `top` that cannot be.
     """
+    if not 0 <= start < math.inf:
+        raise InputError(f"--start: {start:g} s; choose a second from 0 on")
+    if top < 1:
+        raise InputError(f"--top: {top} clips; choose 1 or more")
     given = {name: value for name, value in (("text", text), ("audio", audio), ("clip", clip)) if value}
     if len(given) != 1:
         raise InputError(f"query: {len(given)} given; give either a text, or --audio FILE, or --clip FILE")

@@ -11,6 +11,7 @@ from torch import nn
 from multisk import params
 from multisk.errors import InputError, one_line
 from multisk.models import build_model
+from multisk.models.davenet import ResDavenet
 from multisk.models.weights import load_weights
 from multisk.resumable import file_digest, read_json
 
@@ -42,10 +43,7 @@ class TrainedModel:
         A run is built from its own record, whatever params.yaml says by now. Raises InputError for what is
         missing, damaged or of another kind.
         """
-        path = Path(path).resolve()
-        weights = path / "model.safetensors" if path.is_dir() else path.with_suffix(".safetensors")
-        if not path.exists() or not weights.is_file():
-            raise InputError(f"{path}: no trained model; name a run folder or an imported checkpoint")
+        weights = find_weights(path)
         if (weights.parent / "run.json").exists():
             model, widths = _of_run(weights)
         elif weights.with_suffix(".json").exists():
@@ -71,6 +69,30 @@ class TrainedModel:
                 "that it was trained with"
             )
 
+    @property
+    def audio_stride(self) -> int:
+        """Log-mel frames of one audio token; 1 for a model that takes no audio."""
+        davenet = self._davenet
+        return 1 if davenet is None else davenet.stride
+
+    def check_length(self, video_tokens: int, audio_frames: int) -> None:
+        """Raise InputError for clips with more tokens than the model has learned positions for."""
+        tokenizer: Any = getattr(self.model, "tokenizer", None)
+        positions = {m: len(x) for m, x in tokenizer.positions.items()} if tokenizer else {}
+        davenet = self._davenet
+        found = {"v": video_tokens, "a": davenet.token_count(audio_frames) if davenet else 0}
+        for modality, name in (("v", "video"), ("a", "audio")):
+            if found[modality] > positions.get(modality, found[modality]):
+                raise InputError(
+                    f"{self.path}: --seconds: clips so long have {found[modality]} {name} tokens, the model "
+                    f"learned {positions[modality]} positions; choose shorter clips, or a model without "
+                    "positions"
+                )
+
+    @property
+    def _davenet(self) -> ResDavenet | None:
+        return next((one for one in self.model.modules() if isinstance(one, ResDavenet)), None)
+
     def check_extractors(self, folder: Path) -> None:
         """Raise InputError for other extractors than those of the features in training, where known.
 
@@ -84,6 +106,15 @@ class TrainedModel:
                 f"{self.path}: trained with other extractors than {folder} ({record} says sha256 {expected}, "
                 f"extractors.json has {found}); use those that it was trained with"
             )
+
+
+def find_weights(path: Path | str) -> Path:
+    """Return the file of weights that a run folder, its weights or an imported checkpoint stands for."""
+    path = Path(path).resolve()
+    weights = path / "model.safetensors" if path.is_dir() else path.with_suffix(".safetensors")
+    if not path.exists() or not weights.is_file():
+        raise InputError(f"{path}: no trained model; name a run folder or an imported checkpoint")
+    return weights
 
 
 def _features_record(weights: Path) -> Path | None:
