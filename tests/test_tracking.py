@@ -4,6 +4,8 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 
 import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from multisk.params import Tracking
 from multisk.resumable import file_digest, read_json, write_json
@@ -222,6 +224,21 @@ def test_runs_side_by_side_are_all_mirrored(tmp_path, settings):
         ids = list(pool.map(run_to_the_end, folders, [settings] * 3))
     assert all(ids)
     assert len({Mirror(settings).client.get_run(run_id).info.experiment_id for run_id in ids}) == 1
+
+
+def test_a_dataset_that_another_run_names_at_the_same_moment_is_no_failure(tmp_path, settings, monkeypatch):
+    log_inputs, left = MlflowClient.log_inputs, [MlflowException("UNIQUE constraint failed: datasets")]
+
+    def raced(client, *arguments):
+        if left:
+            raise left.pop()
+        log_inputs(client, *arguments)
+
+    monkeypatch.setattr(MlflowClient, "log_inputs", raced)
+    with run_in(tmp_path, settings) as run:
+        pass
+    assert left == []
+    assert len(mirrored(settings, run).inputs.dataset_inputs) == 1
 
 
 def run_to_the_end(folder, settings):

@@ -180,13 +180,17 @@ class Mirror:
     def _describe(self, run: Any, record: Mapping[str, Any]) -> None:
         """Log what a run read and its settings, unless they are there: a tracker can die in between."""
         from mlflow.entities import Param
+        from mlflow.exceptions import MlflowException
 
         params = [Param(name, str(value)) for name, value in flatten(record["params"], ".")]
         if len(run.data.params) == len(params):
             return
         inputs = datasets(record)
         if inputs:
-            self.client.log_inputs(run.info.run_id, inputs)
+            try:
+                self.client.log_inputs(run.info.run_id, inputs)
+            except MlflowException:  # a run beside this one made the dataset's entry at this moment
+                self.client.log_inputs(run.info.run_id, inputs)
         for start in range(0, len(params), 100):
             self.client.log_batch(run.info.run_id, params=params[start : start + 100])
 
