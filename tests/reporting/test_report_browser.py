@@ -101,6 +101,14 @@ def test_texts_sort_and_missing_numbers_stay_behind(view, browser):
     assert texts(browser, "datasets", 0) == ["mini-howto", "mini-msrvtt", "mini-youcook2"]
 
 
+def test_small_numbers_sort_before_larger_ones(view, browser):
+    view("runs")
+    browser.run("""[...document.querySelectorAll('#table-datasets tbody tr')]
+      .forEach((row, index) => { row.cells[2].textContent = ['0.001', '<0.001', '5e-05'][index]; })""")
+    browser.click("#table-datasets thead th:nth-child(3) button")
+    assert texts(browser, "datasets", 2) == ["5e-05", "<0.001", "0.001"]
+
+
 def test_the_keyboard_reaches_the_content_first(view, browser):
     view("claims")
     browser.press("Tab")
@@ -133,8 +141,8 @@ def test_every_cell_can_be_seen_on_a_phone(view, browser, page):
         const head = row.cells[0].getBoundingClientRect();
         const last = row.cells[row.cells.length - 1].getBoundingClientRect();
         const edge = box.getBoundingClientRect().right;
-        const covered = box.scrollLeft > 0 && (head.width > 0.45 * innerWidth || last.right - 40 < head.right);
-        return covered || last.right > edge + 1;
+        const wide = head.width > 0.45 * innerWidth || last.right - 40 < head.right;
+        return (box.scrollLeft > 0 && wide) || last.right > edge + 1;
       });
     }).map((box) => box.querySelector('table').id)""")
     assert hidden == []

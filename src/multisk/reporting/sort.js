@@ -4,8 +4,10 @@
 
 function valueOf(row, column) {
   const text = row.cells[column] ? row.cells[column].textContent.trim() : "";
-  const number = /^[-+−]?[\d,]*\.?\d+/.exec(text);
-  return { text, number: number ? Number(number[0].replace("−", "-").replaceAll(",", "")) : NaN };
+  const number = /^<?[-+−]?[\d,]*\.?\d+(e[-+]?\d+)?/.exec(text);
+  if (!number) return { text, number: NaN };
+  const value = Number(number[0].replace("<", "").replace("−", "-").replaceAll(",", ""));
+  return { text, number: text.startsWith("<") ? value / 2 : value };  // <0.001 comes before 0.001
 }
 
 function compare(a, b) {
