@@ -47,6 +47,8 @@ def test_sample_depends_on_the_ids_alone():
 def table(rank: float, top: list[str]) -> pd.DataFrame:
     row = {
         "method": "sspc",
+        "file": "gallery.parquet",
+        "benchmark": "youcook2",
         "setting": "zero-shot",
         "seed": 0,
         "clip_id": "clip-v01",
@@ -60,7 +62,11 @@ def test_the_right_clip_follows_where_it_is_not_among_the_first(corpus):
     top = [f"clip-v{index:02d}" for index in (2, 3, 4, 5, 6)]
     [query] = queries(table(17, top), corpus, method="sspc", setting="zero-shot", seed=0, count=3)
     assert [(picture.place, picture.right) for picture in query.pictures][-2:] == [("5", False), ("17", True)]
-    assert query.ranks == {"zero-shot": "SSPC 17, EAO 2.5"}
+    ranks = {setting: [(name, cell.text) for name, cell in of] for setting, of in query.ranks.items()}
+    assert ranks == {"zero-shot": [("SSPC", "17"), ("EAO", "2.5")]}
+    assert query.rank.text == "17"
+    key = "rank?benchmark=youcook2&setting=zero-shot&seed=0&clip_id=clip-v01"
+    assert query.rank.attributes["data-key"] == key
     [query] = queries(
         table(1, ["clip-v01", *top[:4]]), corpus, method="sspc", setting="zero-shot", seed=0, count=3
     )

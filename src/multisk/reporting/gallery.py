@@ -14,6 +14,7 @@ from markupsafe import Markup
 from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
 from multisk.reporting import wording
+from multisk.reporting.cells import Cell, at, column
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -43,9 +44,9 @@ class Query:
 
     clip_id: str
     text: str
-    rank: float
+    rank: Cell
     pictures: tuple[Picture, ...]
-    ranks: dict[str, str]  # by setting, every method's rank of the right clip
+    ranks: dict[str, list[tuple[str, Cell]]]  # by setting, every method and its rank of the right clip
 
 
 def sample_queries(clip_ids: Sequence[str], count: int, seed: int = SAMPLE_SEED) -> list[str]:
@@ -60,8 +61,8 @@ def queries(
 ) -> list[Query]:
     """Return a sample of one method's queries on one benchmark.
 
-    `gallery` holds that benchmark's rows of all methods and settings with the columns method, setting, seed,
-    clip_id, rank and top; `corpus` has the clips' captions and videos.
+    `gallery` holds that benchmark's rows of all methods and settings with the columns of
+    results.GALLERY_COLUMNS, method and file; `corpus` has the clips' captions and videos.
     """
     assert corpus.clips is not None
     clips = {row["clip_id"]: row for row in corpus.clips.to_dict("records")}
@@ -79,12 +80,16 @@ def _query(row: Mapping[Hashable, Any], of_seed: pd.DataFrame, clips: Clips, cor
     pictures = tuple(_picture(other, place, other == clip_id, clips, corpus) for other, place in places)
     found = of_seed[of_seed["clip_id"] == clip_id]
     ranks = {setting: _by_method(found[found["setting"] == setting]) for setting in found["setting"].unique()}
-    return Query(clip_id, _caption(clip_id, clips), rank, pictures, ranks)
+    return Query(clip_id, _caption(clip_id, clips), _rank(row), pictures, ranks)
 
 
-def _by_method(found: pd.DataFrame) -> str:
-    pairs = zip(found["method"], found["rank"], strict=True)
-    return ", ".join(f"{wording.method_name(method)} {rank:g}" for method, rank in pairs)
+def _by_method(found: pd.DataFrame) -> list[tuple[str, Cell]]:
+    return [(wording.method_name(row["method"]), _rank(row)) for row in found.to_dict("records")]
+
+
+def _rank(row: Mapping[Hashable, Any]) -> Cell:
+    rows = {name: row[name] for name in ("benchmark", "setting", "seed", "clip_id")}
+    return Cell(f"{row['rank']:g}", at(row["file"], column("rank", **rows)))
 
 
 def _picture(clip_id: str, place: str, right: bool, clips: Clips, corpus: Corpus) -> Picture:

@@ -1,12 +1,10 @@
 """The gallery: captions, and the clips that were found for them."""
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 from multisk.corpora.manifest import Corpus
 from multisk.reporting import gallery, wording
-from multisk.reporting.cells import column
 from multisk.reporting.inputs import Inputs
 from multisk.reporting.pages.page import Page
 from multisk.reporting.results import SETTINGS, ordered
@@ -46,7 +44,6 @@ def _galleries(inputs: Inputs) -> Iterator[dict[str, Any]]:
             "setting": setting,
             "seed": seed,
             "file": rows_of["file"].iloc[0],
-            "key": partial(column, "rank", benchmark=benchmark, setting=setting, seed=seed),
             "run": inputs.ledger.href("evaluate", method, seed),
             "queries": shown,
         }
