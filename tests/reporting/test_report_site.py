@@ -146,7 +146,82 @@ def test_what_ran_names_commit_device_versions_and_corpora(pages):
 def test_costs_sum_minutes_and_keep_the_largest_memory(pages):
     rows = [[cell.text for cell in row.all("td")] for row in rows_of(table(pages["cost"], "costs"))]
     assert ["SSPC", "msrvtt, youcook2", "6.0", "1,025"] in [row[:4] for row in rows]
-    assert rows[-1][2:4] == ["36.0", "1,025"]  # 24 runs of 90 seconds
+    studies = {row[0]: row[2:] for row in rows if row[0].startswith("study")}
+    # Six points with 2 seeds of 30 to 35 seconds, and a pruned one of 35.
+    assert studies["study anchors"] == [f"{(2 * (6 * 30 + 15) + 35) / 60:.1f}", "905", "trials"]
+    every = 24 * 90 + 2 * (6 * 30 + 15) + 35 + 2 * (8 * 30 + 28) + 37 + 2 * (9 * 30 + 36) + 38
+    assert rows[-1][2:4] == [f"{every / 60:.1f}", "1,025"]
+
+
+def test_short_times_are_told_in_seconds(pages):
+    heads = [head.text for head in next(table(pages["ablations"], "trials-anchors").all("thead")).all("th")]
+    assert "seconds" in heads
+    cells = [cell.text for cell in rows_of(table(pages["ablations"], "trials-anchors"))[0].all("td")]
+    assert 60 <= float(cells[heads.index("seconds") - 1]) <= 70
+    for text in (pages["cost"].text, pages["ablations"].text):
+        assert "A process may have run earlier trials" in text
+
+
+def test_trials_have_the_command_and_commit_of_their_record(pages):
+    rows = {row.attributes["id"]: [cell.text for cell in row.all("td")]
+            for row in rows_of(table(pages["runs"], "trial-records"))}  # fmt: skip
+    here, elsewhere = rows["run-key-when-3-1"], rows["run-key-anchors-3-1"]
+    assert here[2] == "fedcba987654*"
+    assert here[5] == "multisk sweep --study when --trials 8"
+    assert elsewhere[2] == "–"
+    assert elsewhere[5] == "no record here"
+
+
+def test_strategies_are_explained_and_stand_above_chance(pages):
+    section = next(pages["ablations"].all("section", id="strategies"))
+    terms = {term.text for term in section.all("dt")}
+    assert {"at-once", "clips", "nearest", "max-pool"} <= terms
+    chance = [
+        row
+        for row in rows_of(table(pages["ablations"], "strategies"))
+        if next(row.all("th")).text == "chance"
+    ]
+    assert len(chance) == 4
+    assert [cell.text for cell in chance[0].all("td")][:4] == ["41.7"] * 4
+    assert "have the same numbers" not in section.text
+
+
+def test_links_of_differences_say_which_method(pages):
+    links = [link.text for link in rows_of(table(pages["index"], "differences"))[0].all("a")]
+    assert links == ["SSPC 0", "SSPC 1", "Contrastive 0", "Contrastive 1"]
+
+
+def test_words_of_code_are_marked_in_prose(pages):
+    for page in pages.values():
+        assert "`" not in page.text
+    codes = [code.text for code in next(pages["index"].all("section", id="published")).all("code")]
+    assert "dvc repro report" in codes
+
+
+def test_recipes_lead_to_published_numbers(pages):
+    row = next(pages["ablations"].all("tr", id="recipe-eao"))
+    links = {link.text: link for link in row.all("a") if link.attributes["href"].startswith("index")}
+    assert links["32.6"].attributes["href"] == "index.html#published-eao-msrvtt-zero-shot"
+    assert links["32.6"].attributes["data-file"] == "reports/published.yaml"
+    assert "MSR-VTT, zero-shot: 32.6" in row.text
+
+
+def test_numbers_say_on_hover_where_they_stand(pages):
+    found = [cell for page in pages.values() for cell in page.all() if "data-file" in cell.attributes]
+    assert found
+    for cell in found:
+        assert cell.attributes["data-file"].split()[0] in cell.attributes["title"]
+        assert cell.attributes["data-key"].split()[0] in cell.attributes["title"]
+
+
+def test_the_papers_setting_does_not_stand_aside_in_markdown(sources, written):
+    text = sources.params.read_text()
+    sources.params.write_text(text.replace("profile: miniature", "profile: paper"))
+    written("cost")
+    for name in ("results.md", "summary.md"):
+        said = (sources.params.parent / "reports" / name).read_text()
+        assert "profile `paper`" in said
+        assert "Not the published setting" not in said
 
 
 def test_uncommitted_changes_and_unfinished_runs_are_named(sources, written):
@@ -321,6 +396,8 @@ def test_markdown_stands_beside_the_pages(reports):
     assert len(re.findall(r"^\| mini", text, re.MULTILINE)) == 16
     summary = (reports / "summary.md").read_text()
     assert re.search(r"^\| SSPC +\| ", summary, re.MULTILINE)
+    assert "Not the published setting" in text
+    assert "Not the published setting" in summary
     assert not list(reports.glob("**/*.tmp"))
 
 

@@ -1,5 +1,8 @@
 """The figures of studies: what one setting does, and how many settings act together."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -42,16 +45,30 @@ def curve_figure(study: StudyResult) -> Figure:
     for key in filter(study.is_numeric, study.space):
         for objective in study.watched:
             table = by_value(study, key, objective)
+            level = study.chance(objective)
             with theme():
-                drawing = _curve(study, key, objective, table)
+                drawing = _curve(study, key, objective, table, level)
             title = f"{wording.objective_name(objective)}, by {wording.setting_name(key)}"
             means = ", ".join(f"{row.mean:.1f} at {row.value:g}" for row in table.itertuples())
-            panels.append(_panel(study, drawing, title, f"Means: {means}."))
-    caption = (
-        "Points: seeds. Line: mean over seeds; bars: its 95 % interval (Student's t, over seeds), where "
-        "there are two. Measured on the validation part of the training clips, not on test clips."
+            end = "" if level is None else f" Chance: {level:.1f}."
+            panels.append(_panel(study, drawing, title, f"Means: {means}.{end}"))
+    drawn = (
+        "Points: seeds. Line: mean over seeds; bars: its 95 % interval (Student's t, over seeds)."
+        if study.seeds > 1
+        else "Points: the only seed, so nothing tells how far another one would lie from it."
     )
+    dashed = " Dashed: chance." if any(study.chance(name) is not None for name in study.watched) else ""
+    caption = f"{drawn}{dashed} {_made(study)}"
     return _figure(study, "curve", "What the setting does", caption, panels)
+
+
+def _made(study: StudyResult) -> str:
+    """Return how a study's numbers were made."""
+    seeds = f"{study.seeds} seeds" if study.seeds > 1 else "one seed"
+    return (
+        f"Each point was trained for {study.head['epochs']} epochs with {seeds} and measured on the "
+        "validation part of the training clips, not on test clips."
+    )
 
 
 def by_value(study: StudyResult, key: str, objective: str) -> pd.DataFrame:
@@ -67,24 +84,39 @@ def gain_figure(study: StudyResult) -> Figure:
     """Draw what SSPC gains over the contrastive loss alone, by what the data are like."""
     pairs, panels = gains(study), []
     keys = [key for key in study.space if key != METHOD]
-    for objective in study.watched if len(keys) >= 2 and len(pairs) else ():
-        table = pairs.pivot_table(index=keys[1], columns=keys[0], values=f"gain/{objective}")
+    tables = {name: gain_table(pairs, keys, name) for name in study.watched if len(keys) >= 2 and len(pairs)}
+    limit = max((float(table["mean"].abs().max()) for table in tables.values()), default=0.0)
+    for objective, table in tables.items():
         with theme():
-            drawing = _gain_map(table, keys)
+            drawing = _gain_map(table, keys, max(limit, 0.1))
         title = f"SSPC minus Contrastive, {wording.objective_name(objective)}"
         cells = ", ".join(
-            f"{wording.signed(float(table.loc[row, column]))} at {keys[0]} {column} and {keys[1]} {row}"
-            for row in table.index
-            for column in table.columns
+            f"{_gain(row, ' ')} at {keys[0]} {row[keys[0]]} and {keys[1]} {row[keys[1]]}"
+            for row in table.to_dict("records")
         )
         panels.append(_panel(study, drawing, title, f"{cells}."))
+    intervals = "in brackets its 95 % interval (Student's t, over seeds); " if study.seeds > 1 else ""
     caption = (
-        "Points of R@10 that SSPC gains over the contrastive loss alone, mean of differences paired by seed: "
-        "by the share of the pretraining videos and by the share of narrated clips that get the words of "
-        "another video. Measured on the validation part of the training clips."
+        "Points of R@10 that SSPC gains over the contrastive loss alone, mean of differences paired by seed; "
+        f"{intervals}by the share of the pretraining videos and by the share of narrated clips that get the "
+        f"words of another video. All panels have one scale of colours. {_made(study)}"
     )
     data = pairs.assign(study=study.study)
     return Figure(f"sweep-{study.study}-gain", "What SSPC gains", caption, tuple(panels), data)
+
+
+def gain_table(pairs: pd.DataFrame, keys: list[str], objective: str) -> pd.DataFrame:
+    """Return mean, low and high of an objective's paired gains for each pair of settings."""
+    rows = []
+    for (column, row), found in pairs.groupby(keys[:2]):
+        values = list(found[f"gain/{objective}"])
+        rows.append((column, row, float(np.mean(values)), *interval(values)))
+    return pd.DataFrame(rows, columns=[*keys[:2], "mean", "low", "high"])
+
+
+def _gain(row: Mapping[Any, Any], between: str) -> str:
+    ends = f"{between}[{wording.signed(row['low'])}, {wording.signed(row['high'])}]"
+    return f"{wording.signed(row['mean'])}{ends if row['low'] == row['low'] else ''}"
 
 
 def importance_figure(study: StudyResult) -> Figure | None:
@@ -168,18 +200,22 @@ def pareto_figure(study: StudyResult) -> Figure:
 
 
 def cost_figure(study: StudyResult) -> Figure | None:
-    """Draw minutes and peak memory of each trial."""
+    """Draw time and peak memory of each trial."""
     if study.finished.empty:
         return None
     panels = []
-    data = study.means.assign(minutes=study.means["seconds"] / 60)
-    for column, unit in (("minutes", "minutes"), ("peak_mb", "peak memory (MB)")):
+    time, length = wording.time_unit(study.means["seconds"])
+    data = study.means.assign(**{time: study.means["seconds"] / length})
+    for column, unit in ((time, time), ("peak_mb", "peak memory (MB)")):
         if data[column].notna().any():
             with theme():
                 drawing = _by_trial(data, column, unit)
             text = f"{data[column].min():.1f} to {data[column].max():.1f} over {len(data)} trials."
             panels.append(_panel(study, drawing, unit, text))
-    caption = "A point per finished trial: minutes summed over its seeds, and their largest peak of memory."
+    caption = (
+        f"A point per finished trial: {time} summed over its seeds, and the largest peak of memory of the "
+        f"processes that trained them. {wording.PEAK}"
+    )
     return _figure(study, "cost", f"Study {study.study}", caption, panels) if panels else None
 
 
@@ -194,7 +230,9 @@ def _panel(study: StudyResult, drawing: Drawing, title: str, text: str) -> Panel
     return Panel(title, inline(drawing, f"{study.study}-{letters}", f"{title}. {text}"))
 
 
-def _curve(study: StudyResult, key: str, objective: str, table: pd.DataFrame) -> Drawing:
+def _curve(
+    study: StudyResult, key: str, objective: str, table: pd.DataFrame, chance: float | None
+) -> Drawing:
     drawing = canvas(WIDE, 2.6)
     axes = drawing.subplots()
     axes.plot(study.finished[key], study.finished[objective], "o", color=GREY, markersize=4, alpha=0.8)
@@ -202,7 +240,16 @@ def _curve(study: StudyResult, key: str, objective: str, table: pd.DataFrame) ->
     bars = table.dropna(subset="low")
     axes.vlines(bars["value"], bars["low"], bars["high"], color=VERMILION, linewidth=1.4)
     _value_axis(axes, study, key)
-    axes.set_ylabel(wording.objective_name(objective))
+    top = max(
+        float(study.finished[objective].max()), float(bars["high"].max() if len(bars) else 0), chance or 0
+    )
+    axes.set(ylabel=wording.objective_axis(objective), ylim=(0, 1.12 * top or 1))
+    if chance is not None:
+        axes.axhline(chance, color=INK, linewidth=0.9, linestyle=(0, (3, 2)))
+        axes.annotate(
+            f"chance {chance:.1f}", (1, chance), (0, 2), ("axes fraction", "data"), "offset points",
+            ha="right", va="bottom", fontsize=8,
+        )  # fmt: skip
     return drawing
 
 
@@ -215,12 +262,13 @@ def _value_axis(axes: Axes, study: StudyResult, key: str) -> None:
     axes.set_xlabel(wording.setting_name(key))
 
 
-def _gain_map(table: pd.DataFrame, keys: list[str]) -> Drawing:
-    drawing = canvas(NARROW, 1.5 + 0.45 * len(table))
+def _gain_map(table: pd.DataFrame, keys: list[str], limit: float) -> Drawing:
+    texts = table.assign(text=[_gain(row, "\n") for row in table.to_dict("records")])
+    means, written = (of.pivot(index=keys[1], columns=keys[0]) for of in (table, texts))
+    drawing = canvas(NARROW, 1.5 + 0.5 * len(means))
     axes = drawing.subplots()
-    limit = max(float(table.abs().max().max()), 0.1)
     sns.heatmap(
-        table, annot=table.map(wording.signed), fmt="", cmap="PuOr_r", vmin=-limit, vmax=limit, linewidths=1,
+        means["mean"], annot=written["text"], fmt="", cmap="PuOr_r", vmin=-limit, vmax=limit, linewidths=1,
         cbar_kws={"label": "points", "pad": 0.02}, ax=axes,
     )  # fmt: skip
     axes.set(xlabel=wording.setting_name(keys[0]), ylabel=wording.setting_name(keys[1]))
@@ -261,7 +309,7 @@ def _weight_map(study: StudyResult, x: str, y: str, objective: str) -> Drawing:
     axes.minorticks_off()
     axes.set(xlabel=wording.setting_name(x), ylabel=wording.setting_name(y))
     axes.grid(visible=False)
-    drawing.colorbar(mesh, ax=axes, label=wording.objective_name(objective), pad=0.02)
+    drawing.colorbar(mesh, ax=axes, label=wording.objective_axis(objective), pad=0.02)
     return drawing
 
 
@@ -324,7 +372,7 @@ def _pareto(study: StudyResult, front: pd.DataFrame) -> Drawing:
         axes.annotate(
             str(row["number"]), (row[first], row[second]), xytext=(4, 4), textcoords="offset points"
         )
-    axes.set(xlabel=wording.objective_name(first), ylabel=wording.objective_name(second))
+    axes.set(xlabel=wording.objective_axis(first), ylabel=wording.objective_axis(second))
     return drawing
 
 

@@ -140,6 +140,8 @@ def made_of(found: list[list[Any]], made: str) -> list[float] | str:
         return [float(value) for value in values]
     if made in ("mean", "largest"):
         return [float(fmean(values) if made == "mean" else max(values))]
+    if made == "seconds":
+        return [sum(float(value or 0) for value in values)]
     if made == "minutes":
         return [sum(float(value or 0) for value in values) / 60]
     if made == "mean ± sd":

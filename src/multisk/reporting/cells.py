@@ -20,13 +20,25 @@ class Origin:
 
     files: tuple[str, ...]
     keys: tuple[str, ...]
-    made: str = "value"  # or values, mean, mean ± sd, minutes, largest, difference, mean difference
+    made: str = "value"  # or values, mean, mean ± sd, seconds, minutes, largest, difference, mean difference
 
     @property
     def attributes(self) -> dict[str, str]:
         """The data attributes of a cell."""
-        found = {"data-file": " ".join(self.files), "data-key": " ".join(self.keys)}
+        found = {"data-file": " ".join(self.files), "data-key": " ".join(self.keys), "title": self.source}
         return found if self.made == "value" else found | {"data-made": self.made}
+
+    @property
+    def source(self) -> str:
+        """Where the number stands, for who points at it."""
+        what = "" if self.made == "value" else f"{self.made} of "
+        return f"{what}{_some(self.keys)} in {_some(self.files)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    distinct = list(dict.fromkeys(names))
+    more = f" and {len(distinct) - 2} more" if len(distinct) > 2 else ""
+    return ", ".join(distinct[:2]) + more
 
 
 def at(file: str, key: str, made: str = "value") -> Origin:
@@ -48,10 +60,17 @@ def either(values: Iterable[object]) -> str:
 
 @dataclass(frozen=True)
 class Link:
-    """A word that leads to a place of the site."""
+    """A word that leads to a place of the site; a number that does has its origin and what it is of."""
 
     text: str
     href: str
+    of: str = ""
+    origin: Origin | None = None
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """The data attributes of the link."""
+        return self.origin.attributes if self.origin else {}
 
 
 @dataclass(frozen=True)
@@ -78,7 +97,8 @@ def texts(*values: str) -> tuple[Cell, ...]:
 
 def linked(links: Sequence[Link]) -> Cell:
     """Return a cell of links."""
-    return Cell(", ".join(link.text for link in links) or NOTHING, links=tuple(links))
+    said = (f"{link.of} {link.text}".strip() for link in links)
+    return Cell(", ".join(said) or NOTHING, links=tuple(links))
 
 
 @dataclass(frozen=True)

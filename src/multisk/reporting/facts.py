@@ -1,6 +1,7 @@
 """The tables of what ran: corpora, extractors, runs, minutes and memory."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -21,6 +22,7 @@ from multisk.reporting.cells import (
     texts,
 )
 from multisk.reporting.ledger import run_anchor, run_href
+from multisk.reporting.studies import StudyResult
 
 UNFINISHED = ("running", "failed")
 
@@ -79,7 +81,7 @@ def facts(runs: pd.DataFrame, params: Params) -> list[tuple[str, str]]:
     found = [
         ("profile", wording.listed(_distinct(runs["profile"]))),
         ("commit", wording.listed(_distinct(commits + dirty))),
-        ("device", wording.listed(_distinct(runs["device"]))),
+        ("device", wording.listed(_distinct(runs["device"].map(wording.device_name)))),
         ("seeds", wording.listed([str(seed) for seed in seeds])),
         ("methods", wording.listed([wording.method_name(method) for method in params.methods])),
     ]
@@ -98,8 +100,8 @@ def versions(runs: pd.DataFrame) -> list[tuple[str, str]]:
     return [(package, wording.listed(list(found))) for package, found in seen.items()]
 
 
-def costs(runs: pd.DataFrame) -> Table:
-    """Return minutes and peak memory per stage and method (or corpus), over seeds and benchmarks."""
+def costs(runs: pd.DataFrame, studies: Mapping[str, StudyResult]) -> Table:
+    """Return minutes and peak memory per stage and method, corpus or study, over seeds and benchmarks."""
     runs = runs.assign(seconds=runs["seconds"].fillna(0).astype(float), peak_mb=runs["peak_mb"].astype(float))
     rows = []
     for names, found in runs.groupby(["stage", "method", "corpus"], sort=False):
@@ -108,10 +110,23 @@ def costs(runs: pd.DataFrame) -> Table:
         benchmarks = ", ".join(_distinct(found["benchmark"])) or NOTHING
         links = [Link(_seed(run), run_href(run["run_key"])) for run in found.to_dict("records")]
         rows.append(Row((*texts(stage, of, benchmarks), *_spent(found), linked(links))))
-    rows.append(Row((*texts("all", NOTHING, NOTHING), *_spent(runs), Cell("")), kind="total"))
+    spent = [runs[["file", "seconds", "peak_mb"]]]
+    for name, study in studies.items():
+        # A study's table stands for the records of its trials.
+        spent.append(study.trials[["seconds", "peak_mb"]].astype(float).assign(file=study.place))
+        link = Link("trials", f"ablations.html#study-{name}")
+        rows.append(Row((*texts("sweep", f"study {name}", NOTHING), *_spent(spent[-1]), linked([link]))))
+    rows.append(Row((*texts("all", NOTHING, NOTHING), *_spent(_joined(spent)), Cell("")), kind="total"))
     heads = ("stage", "of", "benchmarks", "minutes", "peak memory (MB)", "runs")
-    caption = "Minutes by the runs' own clocks, summed, and the largest peak of memory; each run is linked."
+    caption = (
+        "Minutes by the runs' own clocks, summed, and the largest peak of memory; runs are linked. The "
+        f"rows of studies hold all trials, stopped and failed ones, too. {wording.PEAK}"
+    )
     return plain("costs", caption, heads, rows, words=3, after=1)
+
+
+def _joined(spent: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat([found for found in spent if len(found)] or list(spent), ignore_index=True)
 
 
 def _spent(found: pd.DataFrame) -> Iterator[Cell]:
@@ -124,7 +139,7 @@ def _spent(found: pd.DataFrame) -> Iterator[Cell]:
 
 
 def _of_all(found: pd.DataFrame, key: str, made: str) -> Origin:
-    return Origin(tuple(found["file"]), (key,), made)
+    return Origin(tuple(dict.fromkeys(found["file"])), (key,), made)
 
 
 def _seed(run: Mapping[Any, Any]) -> str:
@@ -132,16 +147,17 @@ def _seed(run: Mapping[Any, Any]) -> str:
     return f"{run['benchmark']} {seed}" if run["benchmark"] else seed
 
 
-RECORD_HEADS = ("run", "MLflow run", "commit", "minutes", "status", "made by", "record", "beside it")
-
-
 def records(runs: pd.DataFrame, beside: Mapping[str, Sequence[str]]) -> Table:
     """Return each run with what makes it again, a body per stage.
 
     beside: by record, the files beside it that say more: steps, final numbers, weights
     """
+    unit = wording.time_unit(runs["seconds"].dropna())
     bodies = [
-        Body(tuple(_record(run, beside.get(run["file"], ())) for run in found.to_dict("records")), str(stage))
+        Body(
+            tuple(_record(run, unit, beside.get(run["file"], ())) for run in found.to_dict("records")),
+            str(stage),
+        )
         for stage, found in runs.groupby("stage", sort=False)
     ]
     caption = (
@@ -149,23 +165,26 @@ def records(runs: pd.DataFrame, beside: Mapping[str, Sequence[str]]) -> Table:
         "the record), the command that made it, its record and what lies beside it. "
         "`multisk reproduce` with the id of a run prints what it takes to repeat it."
     )
-    return Table("records", caption.replace("`", ""), RECORD_HEADS, tuple(bodies), words=3, after=4)
+    heads = ("run", "MLflow run", "commit", unit[0], "status", "made by", "record", "beside it")
+    return Table("records", caption.replace("`", ""), heads, tuple(bodies), words=3, after=4)
 
 
-def _record(run: Mapping[Any, Any], beside: Sequence[str]) -> Row:
+def taken(seconds: float, unit: tuple[str, int], origin: Origin) -> Cell:
+    """Return a time in a unit of wording.time_unit."""
+    name, length = unit
+    return Cell(f"{seconds / length:.1f}", replace(origin, made=name))
+
+
+def _record(run: Mapping[Any, Any], unit: tuple[str, int], beside: Sequence[str]) -> Row:
     seed = "" if pd.isna(run["seed"]) else f"seed {run['seed']:.0f}"
     parts = (wording.method_name(run["method"]), run["benchmark"], run["corpus"], seed)
     commit = f"{run['git_commit'][:12] or NOTHING}{'*' if run['git_dirty'] else ''}"
-    taken = (
-        Cell(NOTHING)
-        if pd.isna(run["seconds"])
-        else Cell(f"{run['seconds'] / 60:.1f}", at(run["file"], "seconds", "minutes"))
-    )
+    known = pd.notna(run["seconds"])
     cells = (
         Cell(" ".join(filter(None, parts)) or run["stage"]),
         Cell(run["run_id"], at(run["file"], "run_id"), code=True) if run["run_id"] else Cell("not mirrored"),
         Cell(commit, code=True),
-        taken,
+        taken(run["seconds"], unit, at(run["file"], "seconds")) if known else Cell(NOTHING),
         Cell(run["status"], mark=run["status"]),
         Cell(run["command"], at(run["file"], "command"), code=True),
         Cell(run["file"], code=True),

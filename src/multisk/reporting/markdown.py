@@ -8,6 +8,7 @@ from multisk.errors import InputError
 from multisk.reporting import tables, wording
 from multisk.reporting.claims import judge
 from multisk.reporting.inputs import Inputs
+from multisk.reporting.published import PAPER
 from multisk.reporting.results import headline
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
@@ -34,17 +35,27 @@ def summary_markdown(inputs: Inputs) -> str:
 def _verdicts(inputs: Inputs) -> str:
     if not inputs.sources.claims.exists():
         return ""
-    rows = [(f"{found.number}. {found.statement}", found.verdict) for found in judge(inputs.sources)]
+    rows = [
+        (
+            f"{found.number}. {found.statement}",
+            f"{found.verdict}, with a caveat" * bool(found.caveat) or found.verdict,
+        )
+        for found in judge(inputs.sources)
+    ]
     table = pd.DataFrame(rows, columns=["claim of the paper", f"verdict, profile {inputs.params.profile}"])
     return f"\n{table.to_markdown(index=False, disable_numparse=True)}\n"
 
 
 def _head(inputs: Inputs) -> str:
     seeds = wording.listed([str(seed) for seed in sorted(inputs.metrics["seed"].unique())])
+    aside = (
+        ""
+        if inputs.params.profile == PAPER
+        else (" Not the published setting: do not compare with the paper's numbers.")
+    )
     return (
         f"T{wording.HEADLINE[1:]}, profile `{inputs.params.profile}`: mean ± standard deviation over seeds "
-        f"{seeds}. R@K and GeoMean in percent. "
-        "Not the published setting: do not compare with the paper's numbers."
+        f"{seeds}. R@K and GeoMean in percent.{aside}"
     )
 
 

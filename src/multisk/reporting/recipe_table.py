@@ -8,8 +8,10 @@ import pandas as pd
 from multisk.params import Params
 from multisk.recipes import Recipe
 from multisk.reporting import wording
-from multisk.reporting.cells import Cell, Row, Table, at, plain
+from multisk.reporting.cells import Cell, Link, Row, Table, at, linked, plain
 from multisk.reporting.ledger import Ledger
+from multisk.reporting.published import PAPER, Published
+from multisk.reporting.published_tables import DATASETS
 from multisk.reporting.results import SETTINGS, headline, ordered
 from multisk.reporting.tables import over_seeds, seed_links
 
@@ -17,9 +19,17 @@ NOT_RUN = "not run"
 
 
 def recipe_table(
-    recipes: Mapping[str, Recipe], metrics: pd.DataFrame, params: Params, ledger: Ledger, folder: str
+    recipes: Mapping[str, Recipe],
+    metrics: pd.DataFrame,
+    params: Params,
+    ledger: Ledger,
+    folder: str,
+    published: Mapping[str, Link],
 ) -> Table:
-    """Return a row per recipe: R@10 where it was run, else "not run" beside its command."""
+    """Return a row per recipe: R@10 where it was run, else "not run" beside its command.
+
+    published: links to published numbers, by their keys
+    """
     found = headline(metrics[metrics["metric"] == "R10"])
     places = list(product(wording.DOMAINS, SETTINGS))
     columns = (f"{wording.benchmark_name(params, benchmark)}, {setting}" for benchmark, setting in places)
@@ -27,17 +37,39 @@ def recipe_table(
     caption = (
         f"Every recipe: R@10 in percent, {wording.HEADLINE}, mean ± standard deviation over the seeds "
         "linked. Hours and memory (weights, gradients and optimiser alone) are those expected at the paper's "
-        "sizes."
+        "sizes. Published: R@10 of others in their own setting; it compares with nothing in this row."
     )
     order = ordered(recipes, params.methods)
-    rows = (_row(recipes[name], found[found["method"] == name], places, ledger, folder) for name in order)
+    rows = (
+        _row(recipes[name], found[found["method"] == name], places, ledger, folder, published)
+        for name in order
+    )
     return plain("recipes", caption, heads, rows, words=2, after=3)
 
 
+def published_links(published: Published, file: str, profile: str) -> dict[str, Link]:
+    """Return a link to each published R@10 by its key: the number, or that it was not transcribed."""
+    found = {}
+    for index, row in enumerate(published.rows):
+        # Beside measured numbers each metric has a row.
+        anchor = f"published-{row.key}-R10" if profile == PAPER else f"published-{row.key}"
+        href, value = f"index.html#{anchor}", row.values.R10
+        of = f"{DATASETS[row.benchmark]}, {row.setting}:"
+        origin = at(file, f"rows/{index}/values/R10") if value is not None else None
+        found[row.key] = Link("not transcribed" if value is None else f"{value:g}", href, of, origin)
+    return found
+
+
 def _row(
-    recipe: Recipe, found: pd.DataFrame, places: list[tuple[str, str]], ledger: Ledger, folder: str
+    recipe: Recipe,
+    found: pd.DataFrame,
+    places: list[tuple[str, str]],
+    ledger: Ledger,
+    folder: str,
+    published: Mapping[str, Link],
 ) -> Row:
     file = f"{folder}/{recipe.name}.yaml"
+    links = [published[key] for key in recipe.published if key in published]
     cells = (
         Cell(recipe.title),
         Cell(recipe.name, code=True),
@@ -45,7 +77,7 @@ def _row(
         _expected(recipe.hours, file, "hours"),
         _expected(recipe.memory_gib, file, "memory_gib"),
         Cell(recipe.command, code=True),
-        Cell(", ".join(recipe.published) or "no number"),
+        linked(links) if links else Cell("no number"),
         seed_links(ledger, recipe.name, sorted(found["seed"].unique())),
     )
     return Row(cells, id=f"recipe-{recipe.name}")

@@ -2,13 +2,14 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from multisk.reporting.inputs import Inputs
 from multisk.reporting.markdown import results_markdown, summary_markdown
@@ -51,6 +52,7 @@ def _rendered(pages: Sequence[Page], inputs: Inputs) -> list[str]:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["prose"] = prose
     environment.globals.update(
         css=Markup(files.joinpath("style.css").read_text(encoding="utf-8")),
         script=Markup(script),
@@ -63,6 +65,11 @@ def _rendered(pages: Sequence[Page], inputs: Inputs) -> list[str]:
         environment.get_template(page.file).render(page=page, figures=page.figures, **page.context)
         for page in pages
     ]
+
+
+def prose(text: str) -> Markup:
+    """Return a text whose `words` are code, as markup."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _write(path: Path, text: str) -> None:

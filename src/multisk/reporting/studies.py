@@ -66,6 +66,16 @@ class StudyResult:
         chosen = dict.fromkeys(self.space, "first") | sums
         return self.finished.groupby("number").agg(chosen).reset_index()
 
+    @property
+    def seeds(self) -> int:
+        """The number of seeds of the finished trials."""
+        return int(self.finished["seed"].nunique())
+
+    def chance(self, objective: str) -> float | None:
+        """Return what random rankings score by an objective, in percent; None where the study has none."""
+        found = self.head.get("chance", {}).get(objective.removeprefix("validation/"))
+        return None if found is None else float(found)
+
     def is_numeric(self, key: str) -> bool:
         """Tell whether a key was varied over numbers."""
         return pd.api.types.is_numeric_dtype(self.finished[key]) and self.finished[key].dtype != bool

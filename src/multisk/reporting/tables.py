@@ -64,8 +64,11 @@ def over_seeds(found: pd.DataFrame, made: str) -> Origin:
 
 def seed_links(ledger: Ledger, method: str, seeds: Sequence[int]) -> Cell:
     """Return links to the evaluations of a method's seeds."""
-    links = [Link(f"seed {seed}", ledger.href("evaluate", method, int(seed))) for seed in seeds]
-    return linked(links)
+    return linked(_links(ledger, method, seeds, "seed"))
+
+
+def _links(ledger: Ledger, method: str, seeds: Sequence[int], name: str) -> list[Link]:
+    return [Link(f"{name} {seed}", ledger.href("evaluate", method, int(seed))) for seed in seeds]
 
 
 def _leaders(part: pd.DataFrame) -> dict[str, float]:
@@ -141,10 +144,10 @@ def _difference_row(cell: pd.DataFrame, method: str, other: str, params: Params,
     )
     left, right = over_seeds(cell, "value"), over_seeds(theirs, "value")
     files, keys = left.files + right.files, left.keys + right.keys
-    runs = (
-        *seed_links(ledger, method, list(cell["seed"])).links,
-        *seed_links(ledger, other, list(cell["seed"])).links,
-    )
+    seeds = list(cell["seed"])
+    runs = [
+        link for name in (method, other) for link in _links(ledger, name, seeds, wording.method_name(name))
+    ]
     place = f"{wording.benchmark_name(params, first['benchmark'])}, {first['setting']}"
     mean = Cell(wording.signed(gaps.mean()), Origin(files, keys, "mean difference"))
     each = Cell(", ".join(map(wording.signed, gaps)), Origin(files, keys, "differences"))

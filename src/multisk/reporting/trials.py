@@ -1,54 +1,89 @@
 """The tables of trials and of evaluation strategies."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from multisk.params import Params
 from multisk.reporting import wording
-from multisk.reporting.cells import NOTHING, Body, Cell, Link, Origin, Row, Table, column, linked, plain
+from multisk.reporting.cells import (
+    NOTHING,
+    Body,
+    Cell,
+    Link,
+    Origin,
+    Row,
+    Table,
+    at,
+    column,
+    either,
+    linked,
+    plain,
+)
+from multisk.reporting.facts import taken
 from multisk.reporting.ledger import Ledger, run_anchor, run_href
 from multisk.reporting.results import SETTINGS, ordered
-from multisk.reporting.studies import METHOD, StudyResult, interval
+from multisk.reporting.studies import HEAD, METHOD, TRIALS, StudyResult, interval
 from multisk.reporting.tables import seed_links
+from multisk.resumable import read_json
 
+STRATEGIES = {  # of evaluation/strategies.py
+    "at-once": "the features of a clip as they come, cut where the model's tokens end",
+    "clips": "the clip in equal pieces, embedded one by one and averaged",
+    "nearest": "tokens spread over the whole clip, each the features nearest to its place",
+    "max-pool": "tokens spread over the whole clip, each the maximum of the features around its place",
+    "long-video": "text finds a whole video, the mean of its clips' embeddings, by the mean of its captions'",
+}
 SHOWN = 40  # trials of a study, the best ones; its CSV has all
+
+
+def counts(study: StudyResult) -> dict[str, Cell]:
+    """Return how many trials ended how, with how many epochs and which seeds."""
+    head, file = study.head, study.place.replace(TRIALS, HEAD)
+    numbers = {name: Cell(str(count), at(file, f"trials/{name}")) for name, count in head["trials"].items()}
+    seeds = Cell(
+        ", ".join(map(str, head["seeds"])), at(file, f"seeds/{either(range(len(head['seeds'])))}", "values")
+    )
+    return {**numbers, "epochs": Cell(str(head["epochs"]), at(file, "epochs")), "seeds": seeds}
 
 
 def trial_table(study: StudyResult) -> Table:
     """Return the finished trials of a study, the best of its first objective on top."""
-    first = study.objectives[0]
+    first, unit = study.objectives[0], wording.time_unit(study.means["seconds"])
     best = study.means.sort_values(first, ascending=first in study.smaller, kind="stable").head(SHOWN)
-    heads = ("trial", *(wording.setting_name(key) for key in study.space))
-    heads += (
-        *(wording.objective_name(name) for name in study.objectives),
-        "minutes",
-        "peak memory (MB)",
-        "runs",
+    keys = ordered(study.space, [METHOD])
+    heads = (
+        "trial",
+        *(wording.setting_name(key) for key in keys),
+        *(wording.objective_axis(name) for name in study.objectives),
+        *(unit[0], "peak memory (MB)", "runs"),
     )
     several = study.finished["seed"].nunique() > 1
     caption = (
         f"Study {study.study}: the finished trials, the best on top"
         + (f" ({SHOWN} of {len(study.means)})" if len(study.means) > SHOWN else "")
         + (", means over seeds with 95 % intervals" if several else "")
-        + ". R@10 on the validation part of the training clips."
+        + f". R@10 on the validation part of the training clips. {wording.PEAK}"
     )
-    rows = [_trial_row(study, int(row["number"]), row) for row in best.to_dict("records")]
-    return plain(f"trials-{study.study}", caption, heads, rows, after=1)
+    rows = [_trial_row(study, keys, unit, row) for row in best.to_dict("records")]
+    return plain(f"trials-{study.study}", caption, heads, rows, words=1 + (METHOD in keys), after=1)
 
 
-def _trial_row(study: StudyResult, number: int, row: Mapping[Any, Any]) -> Row:
+def _trial_row(study: StudyResult, keys: Sequence[str], unit: tuple[str, int], row: Mapping[Any, Any]) -> Row:
+    number = int(row["number"])
     runs = study.finished[study.finished["number"] == number].sort_values("seed")
     links = [Link(f"seed {run['seed']}", run_href(run["run_key"])) for run in runs.to_dict("records")]
-    settings = (_setting(study, key, row[key], number) for key in study.space)
+    settings = (_setting(study, key, row[key], number) for key in keys)
     reached = (_reached(study, name, number, runs) for name in study.objectives)
-    minutes = Cell(f"{row['seconds'] / 60:.1f}", _origin(study, "seconds", number, "minutes"))
+    time = taken(row["seconds"], unit, _origin(study, "seconds", number, unit[0]))
     memory = Cell("not measured")
     if pd.notna(row["peak_mb"]):
         memory = Cell(f"{row['peak_mb']:,.0f}", _origin(study, "peak_mb", number, "largest"))
     front = " (Pareto)" if len(study.objectives) > 1 and row["pareto"] else ""
-    return Row((Cell(f"{number}{front}"), *settings, *reached, minutes, memory, linked(links)))
+    return Row((Cell(f"{number}{front}"), *settings, *reached, time, memory, linked(links)))
 
 
 def _reached(study: StudyResult, name: str, number: int, runs: pd.DataFrame) -> Cell:
@@ -68,47 +103,61 @@ def _setting(study: StudyResult, key: str, value: Any, number: int) -> Cell:
     return Cell(text, _origin(study, f"param/{key}", number, "mean"))
 
 
-TRIAL_HEADS = ("run", "MLflow run", "study", "minutes", "status", "made by", "record")
-
-
-def trial_records(studies: Mapping[str, StudyResult]) -> Table | None:
-    """Return every trial's run: its id in MLflow, its command, its record."""
+def trial_records(studies: Mapping[str, StudyResult], root: Path) -> Table | None:
+    """Return every trial's run with its id in MLflow; commit and command where its record lies in `root`."""
+    seconds = [float(time) for study in studies.values() for time in study.trials["seconds"].dropna()]
+    unit = wording.time_unit(seconds)
     bodies = [
-        Body(tuple(_trial_record(study, run) for run in study.trials.to_dict("records")), f"study {name}")
+        Body(
+            tuple(_trial_record(study, run, unit, root) for run in study.trials.to_dict("records")),
+            f"study {name}",
+        )
         for name, study in studies.items()
         if len(study.trials)
     ]
     caption = (
-        "Every trial of the studies. Records lie in the working copy that ran them; the table of the study "
-        "keeps what they said."
+        "Every trial of the studies. Commit (* with uncommitted changes) and command are those of its "
+        "record, which lies in the working copy that ran it; the table of the study keeps the rest."
     )
-    return Table("trial-records", caption, TRIAL_HEADS, tuple(bodies), words=3, after=3) if bodies else None
+    heads = ("run", "MLflow run", "study", "commit", unit[0], "status", "made by", "record")
+    return Table("trial-records", caption, heads, tuple(bodies), words=4, after=3) if bodies else None
 
 
-def _trial_record(study: StudyResult, run: Mapping[Any, Any]) -> Row:
+def _trial_record(study: StudyResult, run: Mapping[Any, Any], unit: tuple[str, int], root: Path) -> Row:
     rows = {"number": run["number"], "seed": run["seed"]}
-    minutes, mirrored = Cell(NOTHING), Cell("not mirrored")
+    time, mirrored = Cell(NOTHING), Cell("not mirrored")
     if run["run_id"]:
         mirrored = Cell(run["run_id"], Origin((study.place,), (column("run_id", **rows),)), code=True)
     if pd.notna(run["seconds"]):
-        key = column("seconds", **rows)
-        minutes = Cell(f"{run['seconds'] / 60:.1f}", Origin((study.place,), (key,), "minutes"))
+        time = taken(run["seconds"], unit, at(study.place, column("seconds", **rows)))
+    command, commit = _made_by(root, run["file"])
     cells = (
         Cell(f"trial {run['number']} seed {run['seed']}"),
         mirrored,
         Cell(study.study),
-        minutes,
+        commit,
+        time,
         Cell(run["state"], mark=run["state"]),
-        Cell(f"multisk sweep --study {study.study}", code=True),
+        command,
         Cell(run["file"], code=True),
     )
     return Row(cells, id=run_anchor(run["run_key"]), data={"record": run["file"], "run": run["run_id"]})
 
 
+def _made_by(root: Path, file: str) -> tuple[Cell, Cell]:
+    """Return the command and the commit of a record, or that it is not here."""
+    if not (root / file).exists():
+        return Cell("no record here"), Cell(NOTHING)
+    record = read_json(root / file)
+    commit = str(record.get("git_commit") or "")[:12] or NOTHING
+    dirty = "*" if record.get("git_dirty") else ""
+    return Cell(str(record["command"]), at(file, "command"), code=True), Cell(f"{commit}{dirty}", code=True)
+
+
 def strategy_table(strategies: pd.DataFrame, params: Params, ledger: Ledger) -> Table | None:
     """Return R@10 of each evaluation strategy: a body per benchmark and setting; None without any."""
     chosen = strategies[strategies["metric"] == "R10"]
-    names = ordered(chosen["strategy"], ("at-once", "clips", "nearest", "max-pool", "long-video"))
+    names = ordered(chosen["strategy"], STRATEGIES)
     bodies = []
     for benchmark in ordered(chosen["benchmark"], wording.DOMAINS):
         for setting in ordered(chosen["setting"], SETTINGS):
@@ -116,11 +165,12 @@ def strategy_table(strategies: pd.DataFrame, params: Params, ledger: Ledger) -> 
             rows = tuple(_strategy_rows(part, names, params, ledger))
             if rows:
                 title = f"{wording.benchmark_name(params, benchmark)}, {setting}"
-                bodies.append(Body(rows, title))
+                bodies.append(Body((*rows, _chance_of_strategies(part, names)), title))
     caption = (
         f"R@10 in percent, {wording.HEADLINE}, by how a clip is cut for evaluation: mean ± standard "
-        "deviation over the seeds linked. Long video: a whole video is found by the mean of its clips; fewer "
-        "candidates make it easier, so it compares with no other column."
+        "deviation over the seeds linked. Long videos are fewer candidates, so that chance is higher and the "
+        f"column compares with no other. {NOTHING}: this benchmark was not measured so; long-video needs "
+        "videos of several clips."
     )
     heads = ("method", *names, "runs of seeds")
     return Table("strategies", caption, heads, tuple(bodies), after=1) if bodies else None
@@ -132,6 +182,42 @@ def _strategy_rows(part: pd.DataFrame, names: list[str], params: Params, ledger:
         cells = (_strategy_cell(found[found["strategy"] == name].sort_values("seed")) for name in names)
         seeds = seed_links(ledger, method, sorted(found["seed"].unique()))
         yield Row((Cell(wording.method_name(method)), *cells, seeds))
+
+
+def strategies_explained(strategies: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return each strategy that was measured with what it does."""
+    names = ordered(strategies["strategy"], STRATEGIES)
+    return [(name, STRATEGIES.get(name, "another way")) for name in names]
+
+
+def coinciding(strategies: pd.DataFrame, params: Params) -> list[str]:
+    """Return a sentence for each benchmark in which strategies have the same numbers everywhere."""
+    sentences = []
+    for benchmark in ordered(strategies["benchmark"], wording.DOMAINS):
+        part = strategies[strategies["benchmark"] == benchmark]
+        keys = ["method", "setting", "seed", "direction", "metric"]
+        wide = part.pivot_table(index=keys, columns="strategy", values="value")
+        pairs = [(a, b) for a, b in combinations(ordered(wide, STRATEGIES), 2) if wide[a].equals(wide[b])]
+        if pairs:
+            same = ordered((name for pair in pairs for name in pair), STRATEGIES)
+            sentences.append(
+                f"{wording.benchmark_name(params, benchmark)}: {wording.listed(same)} have the same numbers "
+                "throughout, as they must where no clip is longer than what the model reads at once."
+            )
+    return sentences
+
+
+def _chance_of_strategies(part: pd.DataFrame, names: Sequence[str]) -> Row:
+    cells = []
+    for name in names:
+        found = part[part["strategy"] == name]
+        if found.empty:
+            cells.append(Cell(NOTHING))
+            continue
+        first = found.iloc[0]
+        rows = {key: first[key] for key in ("benchmark", "setting", "strategy", "direction", "metric")}
+        cells.append(Cell(f"{first['chance']:.1f}", at(first["file"], column("chance", **rows))))
+    return Row((Cell("chance"), *cells, Cell("")), kind="chance")
 
 
 def _strategy_cell(found: pd.DataFrame) -> Cell:

@@ -1,6 +1,7 @@
 """How the page names methods, benchmarks, modalities and directions."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 
 from multisk.params import Params
 
@@ -31,6 +32,7 @@ SETTINGS = {  # of studies, as params.yaml calls them
     "misaligned": "share of misaligned narration",
 }
 METRICS = {"R1": "R@1", "R5": "R@5", "R10": "R@10", "R50": "R@50", "MedR": "MedR", "GeoMean": "GeoMean"}
+PEAK = "A process may have run earlier trials, too, so its peak may be theirs."
 MODALITIES = {"t": "text", "v": "video", "a": "audio"}
 HEADLINE = "text → video+audio (text → video of methods without audio)"
 DOMAINS = {"youcook2": "close domain", "msrvtt": "far domain"}
@@ -57,6 +59,12 @@ def objective_name(objective: str) -> str:
     """Return what a study sought or watched, in prose."""
     name = objective.removeprefix("validation/")
     return OBJECTIVES.get(name, name)
+
+
+def objective_axis(objective: str) -> str:
+    """Return an objective's name for an axis, with its unit."""
+    name = objective_name(objective)
+    return name.replace("R@10", "R@10 (%)") if objective.removeprefix("validation/") in OBJECTIVES else name
 
 
 def setting_name(key: str) -> str:
@@ -92,6 +100,16 @@ def mean_and_spread(values: Sequence[float], digits: int = 1) -> str:
 
     mean = f"{fmean(values):.{digits}f}"
     return f"{mean} ± {stdev(values):.{digits}f}" if len(values) > 1 else mean
+
+
+def device_name(device: str) -> str:
+    """Return a record's device; one thread is no "1 threads"."""
+    return re.sub(r"\b1 threads\b", "1 thread", device)
+
+
+def time_unit(seconds: Iterable[float]) -> tuple[str, int]:
+    """Return the unit that tells times apart, and its length in seconds: minutes from two minutes on."""
+    return ("minutes", 60) if max(seconds, default=0) >= 120 else ("seconds", 1)
 
 
 def signed(value: float, digits: int = 1) -> str:

@@ -10,7 +10,8 @@ from multisk.reporting.cells import Table
 from multisk.reporting.inputs import Inputs
 from multisk.reporting.pages.page import Page
 from multisk.reporting.panels import Figure
-from multisk.reporting.recipe_table import recipe_table
+from multisk.reporting.published import read_published
+from multisk.reporting.recipe_table import published_links, recipe_table
 from multisk.reporting.results import headline
 from multisk.reporting.studies import StudyResult
 
@@ -30,6 +31,8 @@ def build(inputs: Inputs) -> Page:
         "others": [name for name in inputs.params.sweep.others if name not in inputs.studies],
         "recipes": _recipes(inputs),
         "taken": inputs.recipes.values(),
+        "ways": trials.strategies_explained(strategies),
+        "coinciding": trials.coinciding(strategies, inputs.params),
         "strategies": trials.strategy_table(strategies, inputs.params, inputs.ledger),
     }
     return Page(
@@ -55,6 +58,7 @@ def _study(name: str, study: StudyResult | None, drawn: Mapping[str, list[Figure
         "name": name,
         "title": title,
         "head": study.head,
+        "counts": trials.counts(study),
         "place": study.place,
         "figures": drawn[name],
         "trials": trials.trial_table(study),
@@ -64,7 +68,10 @@ def _study(name: str, study: StudyResult | None, drawn: Mapping[str, list[Figure
 def _recipes(inputs: Inputs) -> Table | None:
     folder = inputs.sources.name(inputs.sources.recipes)
     found = inputs.metrics, inputs.params, inputs.ledger
-    return recipe_table(inputs.recipes, *found, folder) if inputs.recipes else None
+    file, links = inputs.sources.published, {}
+    if file.exists():
+        links = published_links(read_published(file), inputs.sources.name(file), inputs.params.profile)
+    return recipe_table(inputs.recipes, *found, folder, links) if inputs.recipes else None
 
 
 def _tables(inputs: Inputs) -> Iterator[tuple[str, pd.DataFrame]]:

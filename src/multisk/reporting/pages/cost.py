@@ -17,7 +17,10 @@ def build(inputs: Inputs) -> Page:
         name="cost",
         label="Cost",
         title="What it costs",
-        summary="Minutes and peak memory of every stage, method and trial.",
-        context={"costs": facts.costs(inputs.runs) if len(inputs.runs) else None, "trials": drawn},
+        summary="Time and peak memory of every stage, method and trial.",
+        context={
+            "costs": facts.costs(inputs.runs, inputs.studies) if len(inputs.runs) else None,
+            "trials": drawn,
+        },
         figures={"pace": pace if pace.panels else None, **{figure.name: figure for figure in drawn}},
     )

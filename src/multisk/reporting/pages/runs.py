@@ -27,7 +27,7 @@ def build(inputs: Inputs) -> Page:
         "versions": facts.versions(inputs.runs),
         "datasets": facts.datasets(inputs.datasets) if len(inputs.datasets) else None,
         "extractors": facts.extractors(inputs.params),
-        "trials": trial_records(inputs.studies),
+        "trials": trial_records(inputs.studies, inputs.sources.params.parent),
         "records": facts.records(inputs.runs, _beside(inputs)) if ran else None,
     }
     return Page(
