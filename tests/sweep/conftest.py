@@ -9,12 +9,14 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from multisk.params import Optuna, Params, Study, load_params
 
@@ -118,9 +120,20 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         process.stdout.close()
 
 
+@pytest.fixture
+def postgres(postgres_server: str) -> str:
+    """The URL of an empty database."""
+    name = f"test_{uuid.uuid4().hex}"
+    engine = create_engine(f"{postgres_server}/postgres", isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return f"{postgres_server}/{name}"
+
+
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The URL of an empty database, of a server on a port of 127.0.0.1."""
+def postgres_server() -> Iterator[str]:
+    """The URL of a server on a port of 127.0.0.1, without a database."""
     if not SERVERS:
         pytest.skip("no PostgreSQL below /usr/lib/postgresql (Debian: apt-get install postgresql)")
     # Not below pytest's folders: they are closed to others, and PostgreSQL refuses to run as root.
@@ -149,7 +162,7 @@ def _server(folder: Path, as_other: list[str]) -> Iterator[str]:
             assert server.poll() is None, (folder / "log").read_text()
             assert time.monotonic() < end, (folder / "log").read_text()
             time.sleep(0.1)
-        yield f"postgresql://tester@127.0.0.1:{port}/postgres"
+        yield f"postgresql://tester@127.0.0.1:{port}"
     finally:
         server.send_signal(signal.SIGINT)  # fast shutdown
         server.wait(timeout=60)
