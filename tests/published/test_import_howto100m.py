@@ -17,6 +17,8 @@ from multisk.errors import InputError
 from multisk.features.store import FeatureStore, StoreWriter, Stream
 from multisk.features.words import WordVectors
 from multisk.params import PretrainClips
+from multisk.preflight.corpora import tree_values
+from multisk.preflight.given import Given
 from multisk.published import captions as captions_module
 from multisk.published.captions import stream_object
 from multisk.published.findings import Findings
@@ -187,6 +189,19 @@ def test_values_that_are_not_finite(tmp_path: Path, howto_files: Files, captions
         checked = run_import(tmp_path / "b", howto_files, captions, **options)
         assert checked.store.videos() == ["bbVID1", "ccVID2", "ddVID3"]
         assert "not finite" in checked.findings.lines["unusable features"][0]
+
+
+def test_preflight_reads_all_values_of_a_tree(tmp_path: Path, howto_files: Files, captions: Path) -> None:
+    imported = run_import(tmp_path, howto_files, captions)
+    given = Given("pretrain", imported.corpus, imported.store)
+    assert isinstance(imported.store, TreeStore)
+    assert tree_values(given, imported.store).status == "ok"
+    path = howto_files[1].appearance / "cat/video_a/aaVID0/aaVID0_3d.npz"
+    np.savez(path, features=np.full((63, 4), np.inf, np.float16))
+    broken = run_import(tmp_path, howto_files, captions)
+    assert isinstance(broken.store, TreeStore)
+    check = tree_values(given, broken.store)
+    assert (check.status, check.detail) == ("note", "1 of motion are not finite; they count as empty")
 
 
 @pytest.mark.filterwarnings("ignore:.*is not finite in places")

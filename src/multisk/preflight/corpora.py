@@ -1,10 +1,12 @@
 """Corpora and features: what is there, against what was published, and how to get the rest."""
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
@@ -91,6 +93,8 @@ def _feature_checks(given: Given, params: Params, everything: bool) -> Iterator[
     yield from _counts(given, params)
     yield _files(given, everything)
     yield _checksums(given, everything)
+    if everything and isinstance(store, TreeStore):
+        yield tree_values(given, store)
 
 
 def _how_to_extract(corpus: Corpus, use: Use) -> str:
@@ -214,6 +218,24 @@ def _checksums(given: Given, everything: bool) -> Check:
     except InputError as error:
         return Check(name, "checksums", "missing", str(error), OBTAIN[given.use])
     return Check(name, "checksums", "ok", f"{said}; all values are those that were imported")
+
+
+def tree_values(given: Given, store: TreeStore) -> Check:
+    """Read all of a tree that is used in place: whatever is not finite counts as missing in training."""
+    usable = store.status.loc[store.status["length"] > 0, ["video_id", "stream"]]
+    broken = {stream: 0 for stream in store.streams()}
+    rows = tqdm(usable.itertuples(index=False), total=len(usable), desc="values", unit="file", disable=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of each file; they are counted here
+        for video_id, stream in rows:
+            try:
+                broken[stream] += not len(store.read(video_id, stream))
+            except InputError as error:
+                return Check(given.corpus.name, "values", "missing", str(error), OBTAIN[given.use])
+    said = ", ".join(f"{count:,} of {stream}" for stream, count in broken.items() if count)
+    if not said:
+        return Check(given.corpus.name, "values", "ok", f"{len(usable):,} files read, all values are finite")
+    return Check(given.corpus.name, "values", "note", f"{said} are not finite; they count as empty")
 
 
 def _one_width(found: Mapping[Use, Given]) -> Iterator[Check]:

@@ -17,8 +17,8 @@ def preflight(
 ) -> list[Check]:
     """Look at everything that the pipeline needs, and change nothing.
 
-    everything: look for every file and compare every value with the import's checksums, which reads all of
-        the packed features; otherwise at the indexes, and for a sample of the files
+    everything: look for every file and read every value, of packed features to compare them with the
+        import's checksums; otherwise at the indexes, and for a sample of the files
     measured: what `benchmarks/train_step.py --json` printed on the machine that will train
     Raises InputError for files of `measured` that hold something else.
     """
@@ -27,7 +27,7 @@ def preflight(
     found = efforts(params, layout, corpora)
     return [
         *corpus_checks(params, layout, corpora, everything),
-        word_check(params),
+        word_check(params, everything),
         *network_checks(params, layout),
         *machine_checks(params, layout.root, found),
         *effort_checks(params, found, times),
