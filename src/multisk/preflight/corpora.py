@@ -223,7 +223,7 @@ def _checksums(given: Given, everything: bool) -> Check:
 def tree_values(given: Given, store: TreeStore) -> Check:
     """Read all of a tree that is used in place: whatever is not finite counts as missing in training."""
     usable = store.status.loc[store.status["length"] > 0, ["video_id", "stream"]]
-    broken = {stream: 0 for stream in store.streams()}
+    broken = dict.fromkeys(store.streams(), 0)
     rows = tqdm(usable.itertuples(index=False), total=len(usable), desc="values", unit="file", disable=None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of each file; they are counted here
