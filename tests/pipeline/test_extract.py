@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 
 from multisk.corpora.msrvtt import register_msrvtt
 from multisk.features.store import FeatureStore
+from multisk.pipeline.features import _share
 from multisk.resumable import read_json
 
 pytestmark = pytest.mark.slow
@@ -146,6 +147,19 @@ def test_videos_that_are_added_are_all_that_is_read(world: Path) -> None:
     for stream in store.streams():
         np.testing.assert_array_equal(store.read("video8", stream), store.read("video1", stream))
     assert "extracted before; " in extract(world).stdout
+
+
+def test_a_kill_while_files_are_shared_does_no_harm(tmp_path: Path) -> None:
+    store, folder = tmp_path / "store", tmp_path / "folder"
+    store.mkdir()
+    folder.mkdir()
+    for name in ("index.parquet", "motion-00000.safetensors", "files.csv"):
+        (store / name).write_text(name)
+    os.link(store / "files.csv", folder / "files.csv")  # so far it had come
+    _share(store, folder)
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {
+        path.name: path.name for path in store.iterdir()
+    }
 
 
 def test_features_of_something_else_are_never_replaced(world: Path) -> None:

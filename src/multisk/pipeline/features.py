@@ -1,7 +1,6 @@
 """Extractors and features of a working copy: what the stages and `multisk extract` have in common."""
 
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,9 +110,16 @@ def make_features(
     source = digest([corpus.digest, extractors])
     with recorded(params, layout, "features", settings, source, out, *CODE) as folder:
         if (retry or keep) and not (folder / "index.parquet").exists():
-            # Files of a store are only ever replaced as a whole, so that both folders may share them.
-            shutil.copytree(out, folder, copy_function=os.link, dirs_exist_ok=True)
+            _share(out, folder)
         extract(corpus, params.features, layout.extractors, folder, retry=retry)
+
+
+def _share(out: Path, folder: Path) -> None:
+    """Let two folders share the files of a store, which are only ever replaced as a whole."""
+    # The index goes last: where it is, whatever it names must be, too.
+    for path in sorted(out.iterdir(), key=lambda path: path.name == "index.parquet"):
+        (folder / path.name).unlink(missing_ok=True)
+        os.link(path, folder / path.name)
 
 
 def extract_corpus(params: Params, layout: Layout, name: str, *, retry: bool = False) -> Extracted:
