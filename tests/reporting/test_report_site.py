@@ -270,6 +270,8 @@ def test_a_claims_caveat_stands_beside_its_verdict(sources, written):
     assert next(row.all("td")).text.endswith("see its caveat")
     claim = next(link.attributes["href"] for link in row.all("a")).removeprefix("#")
     assert "Caveat: Only on Tuesdays." in next(page.all("section", id=claim)).text
+    summary = (sources.params.parent / "reports" / "summary.md").read_text()
+    assert "(Only on Tuesdays) |" in summary
 
 
 def test_published_numbers_stand_aside_at_other_scales(pages):

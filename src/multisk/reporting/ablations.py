@@ -135,8 +135,8 @@ def importance_figure(study: StudyResult) -> Figure | None:
         )
         panels.append(_panel(study, drawing, title, f"{text}."))
     caption = (
-        f"Importance of each setting, by Optuna's evaluator {importance['evaluator']}. "
-        f"{len(study.means)} trials: few trials make rough shares."
+        f"Importance of each setting, by Optuna's evaluator {importance['evaluator']}. Few trials make rough "
+        "shares."
     )
     rows = [
         (study.head["name"], importance["evaluator"], objective, key, share)

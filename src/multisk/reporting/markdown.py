@@ -6,7 +6,7 @@ import pandas as pd
 
 from multisk.errors import InputError
 from multisk.reporting import tables, wording
-from multisk.reporting.claims import judge
+from multisk.reporting.claims import ClaimResult, judge
 from multisk.reporting.inputs import Inputs
 from multisk.reporting.published import PAPER
 from multisk.reporting.results import headline
@@ -35,15 +35,13 @@ def summary_markdown(inputs: Inputs) -> str:
 def _verdicts(inputs: Inputs) -> str:
     if not inputs.sources.claims.exists():
         return ""
-    rows = [
-        (
-            f"{found.number}. {found.statement}",
-            f"{found.verdict}, with a caveat" * bool(found.caveat) or found.verdict,
-        )
-        for found in judge(inputs.sources)
-    ]
+    rows = [(f"{found.number}. {found.statement}", _verdict(found)) for found in judge(inputs.sources)]
     table = pd.DataFrame(rows, columns=["claim of the paper", f"verdict, profile {inputs.params.profile}"])
     return f"\n{table.to_markdown(index=False, disable_numparse=True)}\n"
+
+
+def _verdict(found: ClaimResult) -> str:
+    return f"{found.verdict} ({found.caveat.strip().rstrip('.')})" if found.caveat else found.verdict
 
 
 def _head(inputs: Inputs) -> str:
