@@ -157,7 +157,7 @@ def test_a_run_that_goes_on_after_its_end_repeats_no_number(tmp_path, settings):
     assert mirrored(settings, run).data.metrics["R10"] == 7
 
 
-@pytest.mark.parametrize("ended", ["2026-01-02T04:00:00.250+00:00", None])
+@pytest.mark.parametrize("ended", ["2026-01-02T04:00:00.123+00:00", None])
 def test_a_tracker_that_is_rebuilt_shows_when_a_run_began_and_ended(tmp_path, settings, ended):
     with run_in(tmp_path, settings) as run:
         run(0, {"loss": 1.0})
@@ -169,7 +169,7 @@ def test_a_tracker_that_is_rebuilt_shows_when_a_run_began_and_ended(tmp_path, se
     found = client.get_run(Mirror(rebuilt).push(tmp_path))
     began = 1_767_322_800_000
     assert found.info.start_time == began
-    assert found.info.end_time == began + (3_600_250 if ended else 60_000)
+    assert found.info.end_time == began + (3_600_123 if ended else 60_000)
     for metric in ("loss", "R10"):
         (point,) = client.get_metric_history(found.info.run_id, metric)
         assert point.timestamp == found.info.end_time
@@ -289,6 +289,22 @@ def test_a_parent_that_is_mirrored_late_finds_its_children(tmp_path, settings):
             pass
         assert "mlflow.parentRunId" not in mirrored(settings, trial).data.tags
     assert mirrored(settings, trial).data.tags["mlflow.parentRunId"] == study.record["run_id"]
+
+
+def test_a_trial_finds_the_parent_that_was_mirrored_beside_it(tmp_path, settings):
+    """The same tracker has both of them under other names, too."""
+    with run_in(tmp_path / "runs/study", settings, stage="sweep") as study:
+        pass
+    with run_in(tmp_path / "runs/trial", settings, stage="sweep", parent=study.run_key, trial=0) as trial:
+        pass
+    client = Mirror(settings).client
+    for number in range(4):
+        named = settings.model_copy(update={"experiment": f"{settings.experiment}-{number}"})
+        assert mirror_all(named, run_folders(tmp_path)) == []
+        experiment = client.get_experiment_by_name(f"{named.experiment}-sweep").experiment_id
+        found = {run.data.tags["run_key"]: run for run in client.search_runs([experiment])}
+        parent = found[trial.run_key].data.tags["mlflow.parentRunId"]
+        assert parent == found[study.run_key].info.run_id
 
 
 def test_a_parent_of_another_stage_is_found(tmp_path, settings):

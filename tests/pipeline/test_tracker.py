@@ -10,6 +10,7 @@ import pytest
 from multisk.params import load_params
 from multisk.resumable import read_json
 from multisk.tracking import Mirror
+from multisk.tracking.files import moments
 
 pytestmark = pytest.mark.slow
 
@@ -46,6 +47,7 @@ def test_a_tracker_that_was_deleted_is_rebuilt_with_the_same_runs(rebuilt, monke
         run = runs[record["run_key"]]
         assert run.info.status == "FINISHED"
         assert run.data.tags["recorded_run_id"] == record["run_id"]
+        assert (run.info.start_time / 1000, run.info.end_time / 1000) == moments(record)
         assert run.data.metrics["system/peak_mb"] == record["peak_mb"]
     evaluated = read_json(folder / "runs/evaluate/sspc/seed-0/run.json")
     metrics = read_json(folder / "runs/evaluate/sspc/seed-0/metrics.json")

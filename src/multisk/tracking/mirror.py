@@ -9,7 +9,7 @@ from typing import Any
 from multisk.layout import home
 from multisk.params import Tracking
 from multisk.resumable import digest, file_digest, read_json
-from multisk.tracking.describe import NOTE, datasets, experiment_note, run_name, run_tags
+from multisk.tracking.describe import EXPERIMENTS, NOTE, datasets, experiment_note, run_name, run_tags
 from multisk.tracking.files import (
     METRICS,
     PATCH,
@@ -117,7 +117,7 @@ class Mirror:
         for path in sorted(directory.glob("*.safetensors")):
             self.client.set_tag(run_id, f"sha256.{path.stem}", file_digest(path))
         status = "FINISHED" if record["status"] == "finished" else "FAILED"
-        self.client.set_terminated(run_id, status, int(1000 * ended))
+        self.client.set_terminated(run_id, status, round(1000 * ended))
         self.client.set_tag(run_id, "mirrored", content)
         self._complete[run_id] = content
 
@@ -125,7 +125,8 @@ class Mirror:
         from mlflow.entities import Metric
 
         metrics = [
-            Metric(metric_name(name), value, int(1000 * moment), step) for name, value, step, moment in values
+            Metric(metric_name(name), value, round(1000 * moment), step)
+            for name, value, step, moment in values
         ]
         for start in range(0, len(metrics), BATCH):
             self.client.log_batch(run_id, metrics=metrics[start : start + BATCH])
@@ -162,7 +163,10 @@ class Mirror:
     def _join_family(self, run_id: str, record: Mapping[str, Any]) -> None:
         """Hang a run below its parent, and below itself the runs that were mirrored before it."""
         if run_id in self._orphans:
-            everywhere = [experiment.experiment_id for experiment in self.client.search_experiments()]
+            # A tracker may have the same runs under another name, too: mirrored from a copy of the files.
+            own = {f"{self.tracking.experiment}-{stage}" for stage in EXPERIMENTS}
+            found = self.client.search_experiments()
+            everywhere = [experiment.experiment_id for experiment in found if experiment.name in own]
             parents = self._find(everywhere, f"tags.run_key = '{record['parent']}'")
             if parents:
                 self.client.set_tag(run_id, PARENT, parents[0].info.run_id)
@@ -175,7 +179,7 @@ class Mirror:
 
     def _create(self, experiment: str, record: Mapping[str, Any]) -> Any:
         began, _ = moments(record)
-        return self.client.create_run(experiment, int(1000 * began), run_tags(record), run_name(record))
+        return self.client.create_run(experiment, round(1000 * began), run_tags(record), run_name(record))
 
     def _describe(self, run: Any, record: Mapping[str, Any]) -> None:
         """Log what a run read and its settings, unless they are there: a tracker can die in between."""
