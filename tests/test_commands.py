@@ -52,7 +52,7 @@ def test_published_features_are_imported(folder):
         (("import-checkpoint", "none.pth"), "none.pth"),
         (("import-checkpoint", "none.pth", "--package", "x"), "--package: 'x' is not one of"),
         (("unpack", "none.tar", "out"), "none.tar"),
-        (("index", "videos", "--model", "none"), "none"),
+        (("index", "videos", "--model", "none"), "videos: no such folder"),
         (("search", "onion"), "index"),
         (("videos", "youcook2", "videos"), "error:"),
     ],
