@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from multisk.models.checkpoints import load_imported
 from multisk.models.release_config import model_from_release_config
-from multisk.published.checkpoints import load_imported
 
 TEXT, VIDEO, BANDS = 300, 4096, 40
 WORDS, VIDEO_TOKENS, FRAMES = 20, 12, 768

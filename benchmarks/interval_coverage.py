@@ -17,7 +17,7 @@ import pandas as pd
 from scipy.special import ndtr
 from tqdm import tqdm
 
-from multisk.evaluation.significance import Term, estimate
+from multisk.claims.significance import Term, estimate
 
 VIDEOS, CLIPS = 40, 5
 SEEDS = (2, 3, 5)

@@ -24,7 +24,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from multisk.features.appearance import AppearanceNetwork
 from multisk.features.motion import MotionNetwork, ResNeXt3d
-from multisk.models import build_model, position_counts
+from multisk.methods.model import position_counts
+from multisk.models import build_model
 from multisk.params import Params, load_params
 from multisk.training import Objective
 from multisk.training.ema import averaged_model

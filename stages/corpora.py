@@ -1,15 +1,15 @@
 """Stage `corpora`: render one of the small corpora of narrated videos."""
 
+from miniature.render import render_corpus
+from miniature.settings import Miniature
 from multisk import console
-from multisk.corpora.miniature.render import render_corpus
 from multisk.errors import InputError
 from multisk.layout import Layout
-from multisk.params import Miniature, load_params
-from multisk.pipeline.inputs import sections
+from multisk.params import load_params, sections
 from multisk.pipeline.records import recorded
 
 SHARED = ("kind", "seed", "width", "height", "frames_per_second")
-CODE = ("corpora/miniature", "corpora/manifest.py")
+CODE = ("corpora/manifest.py",)
 
 
 def main(corpus: str) -> None:

@@ -6,10 +6,10 @@ import pandas as pd
 
 from multisk import console
 from multisk.layout import Layout
-from multisk.params import Benchmark, load_params
+from multisk.params import Benchmark, load_params, sections
 from multisk.pipeline.evaluate import evaluate, merged, test_sizes, weights_of
-from multisk.pipeline.inputs import Inputs, sections
 from multisk.resumable import code_digest, file_digest, resumable, write_json
+from multisk.sampling.source import ClipSource
 from multisk.side_by_side import side_by_side
 from multisk.tracking import read_steps
 
@@ -18,7 +18,7 @@ def main(method: str) -> None:
     """Evaluate every seed of a method into runs/evaluate/<method> and reports/metrics/<method>.json."""
     params, layout = load_params(), Layout()
     params.method(method)
-    inputs = {name: Inputs.open(layout, params.benchmark(name).corpus) for name in get_args(Benchmark)}
+    inputs = {name: ClipSource.open(layout, params.benchmark(name).corpus) for name in get_args(Benchmark)}
     weights = {
         seed: weights_of(layout, method, seed, params.evaluate.weights) for seed in params.pretrain.seeds
     }

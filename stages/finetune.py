@@ -4,11 +4,11 @@ from typing import get_args
 
 from multisk import console
 from multisk.layout import Layout
-from multisk.params import Benchmark, load_params
+from multisk.methods.model import TRAINING_CODE
+from multisk.params import Benchmark, load_params, sections
 from multisk.pipeline.finetune import finetune
-from multisk.pipeline.inputs import Inputs, sections
-from multisk.pipeline.methods import TRAINING_CODE
 from multisk.resumable import code_digest, file_digest, resumable
+from multisk.sampling.source import ClipSource
 from multisk.side_by_side import side_by_side
 
 
@@ -17,7 +17,7 @@ def main(method: str) -> None:
     params, layout = load_params(), Layout()
     params.method(method)
     starts = {seed: layout.pretrained(method, seed) / "model.safetensors" for seed in params.pretrain.seeds}
-    inputs = {name: Inputs.open(layout, params.benchmark(name).corpus) for name in get_args(Benchmark)}
+    inputs = {name: ClipSource.open(layout, params.benchmark(name).corpus) for name in get_args(Benchmark)}
     identity = {
         "datasets": [opened.digest for opened in inputs.values()],
         "weights": [file_digest(weights) for weights in starts.values()],

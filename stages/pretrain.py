@@ -2,11 +2,12 @@
 
 from multisk import console
 from multisk.layout import Layout
+from multisk.methods.model import TRAINING_CODE
+from multisk.methods.pretraining import pretraining_settings
 from multisk.params import load_params
-from multisk.pipeline.inputs import Inputs
-from multisk.pipeline.methods import TRAINING_CODE
-from multisk.pipeline.pretrain import pretrain, pretraining_settings
+from multisk.pipeline.pretrain import pretrain
 from multisk.resumable import code_digest, resumable
+from multisk.sampling.source import ClipSource
 from multisk.side_by_side import side_by_side
 
 
@@ -14,7 +15,7 @@ def main(method: str) -> None:
     """Pretrain a method of params.yaml into runs/pretrain/<method>/seed-<n>."""
     params, layout = load_params(), Layout()
     settings = pretraining_settings(params, method)
-    inputs = Inputs.open(layout, params.clips.pretrain.corpus)
+    inputs = ClipSource.open(layout, params.clips.pretrain.corpus)
     identity = {"dataset": inputs.digest, "code": code_digest(*TRAINING_CODE), **settings}
     with resumable(layout.pretrained(method), identity) as folder:
         seeds = params.pretrain.seeds

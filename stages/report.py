@@ -2,8 +2,8 @@
 
 from multisk import console
 from multisk.layout import Layout
-from multisk.reporting.results import ReportSources
 from multisk.reporting.site import write_report
+from multisk.results import ReportSources
 
 
 def main() -> None:

@@ -8,14 +8,13 @@ from multisk import console
 from multisk.corpora.manifest import Corpus
 from multisk.features.clip import clip_digest, clip_name, import_clip_words
 from multisk.features.words import train_words
+from multisk.features.wordvectors import import_words, source_digest
 from multisk.layout import Layout
-from multisk.params import Params, load_params
-from multisk.pipeline.inputs import sections
+from multisk.params import Params, load_params, sections
 from multisk.pipeline.records import recorded
-from multisk.published.wordvectors import import_words, source_digest
 from multisk.resumable import digest
 
-CODE = ("features/words.py", "features/clip.py", "published/wordvectors.py")
+CODE = ("features/words.py", "features/clip.py", "features/wordvectors.py")
 
 
 def main() -> None:

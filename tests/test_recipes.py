@@ -12,12 +12,15 @@ import torch
 from ruamel.yaml import YAML
 from torch import Tensor
 
-from multisk import recipes
 from multisk.errors import InputError
-from multisk.models import build_model, position_counts
-from multisk.params import Method, Model, load_params
-from multisk.recipes import Recipe, add, entries, load_recipe, load_recipes, resolve
+from multisk.methods import recipes
+from multisk.methods.model import position_counts
+from multisk.methods.recipes import Recipe, add, entries, load_recipe, load_recipes, resolve
+from multisk.models import build_model
+from multisk.models.settings import Model
+from multisk.params import load_params
 from multisk.training import Objective
+from multisk.training.settings import Method
 
 REPOSITORY = Path(__file__).parents[1]
 NAMES = sorted(path.stem for path in (REPOSITORY / "recipes").glob("*.yaml"))

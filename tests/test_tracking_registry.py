@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from multisk.params import Tracking
+from multisk.params.tracking import Tracking
 from multisk.resumable import file_digest, write_json
 from multisk.tracking import Run
 from multisk.tracking.registry import Registry, register

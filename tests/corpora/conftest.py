@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from multisk.corpora.miniature.render import render_miniature
-from multisk.params import Miniature
+from miniature.render import render_miniature
+from miniature.settings import Miniature
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from multisk.corpora.youcook2 import read_annotations, read_retrieval, register_youcook2
+from multisk.benchmarks.youcook2 import read_annotations, read_retrieval, register_youcook2
 from multisk.errors import InputError
 from multisk.published.findings import Findings
 

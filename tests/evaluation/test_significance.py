@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from scipy.special import ndtr
 from scipy.stats import binom, ttest_ind, ttest_rel
 
-from multisk.errors import InputError
-from multisk.evaluation.significance import (
+from multisk.claims.significance import (
     Term,
     combine,
     estimate,
@@ -23,6 +22,7 @@ from multisk.evaluation.significance import (
     run_scores,
     run_spread,
 )
+from multisk.errors import InputError
 
 VIDEOS, CLIPS = 40, 5
 WORLDS = 300

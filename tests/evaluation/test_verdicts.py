@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.special import ndtr
 from scipy.stats import binom
 
-from multisk.evaluation.significance import Term, estimate
-from multisk.evaluation.verdicts import Evidence, joined, judge_all
+from multisk.claims.significance import Term, estimate
+from multisk.claims.verdicts import Evidence, joined, judge_all
 
 LEVEL = 0.05
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from multisk.corpora.manifest import Corpus, write_corpus
-from multisk.params import Features
+from multisk.features.settings import Features
 
 
 def write_media(

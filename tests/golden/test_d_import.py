@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from multisk.models.checkpoints import davenet_sizes, import_checkpoint, load_imported
 from multisk.models.release import alias_of, is_unused, model_from_release_config, released_names
 from multisk.models.tokens import NAMES
-from multisk.published.checkpoints import davenet_sizes, import_checkpoint, load_imported
 
 AVLNET = ("embd_dim", "video_dim", "we_dim")
 

@@ -16,10 +16,10 @@ import pytest
 import torch
 
 from multisk.features.words import WordVectors
-from multisk.params import BenchmarkClips, PretrainClips
 from multisk.sampling import CaptionedClips, NarratedClips, collate_clips
 from multisk.sampling.narrations import Narrations, captioned_span
 from multisk.sampling.reader import Item
+from multisk.sampling.settings import BenchmarkClips, PretrainClips
 from multisk.sampling.tokens import (
     audio_slice,
     audio_tokens,

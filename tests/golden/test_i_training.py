@@ -13,11 +13,12 @@ from accelerate import PartialState
 from safetensors.torch import load_file
 from torch import Tensor
 
-from multisk import params
+from multisk.losses.settings import Contrastive, Sspc
 from multisk.models.per_modality import PerModalityModel
 from multisk.models.release import from_release, released_names
 from multisk.training import Objective, train
 from multisk.training.batches import Batches
+from multisk.training.settings import Training
 
 NAMES = {"t": "text", "v": "video", "a": "audio"}
 
@@ -62,12 +63,12 @@ def objective_of(case: Mapping[str, Any]) -> Objective:
     model, _ = from_release(case["init_state_dict"], cls)
     pairs = ("t_v", "t_a", "v_a", "t_va", "v_ta", "a_tv")
     released = ("tv", "ta", "va", "t_va", "v_ta", "a_tv")
-    contrastive = params.Contrastive(
+    contrastive = Contrastive(
         temperature=loss["temperature"],
         alpha=loss["alpha_closs"],
         weights={pair: loss[f"{name}_weight"] for pair, name in zip(pairs, released, strict=True)},
     )
-    sspc = params.Sspc(
+    sspc = Sspc(
         anchors={"count": fusion["anc_len_txt"]},
         queue=config["anc"]["queue_len"],
         temperature=0.1,
@@ -100,7 +101,7 @@ class Run:
         self.gradient_norms: dict[str, list[float]] = {name: [] for name in self.names.values()}
         for key, parameter in self.objective.model.named_parameters():
             parameter.register_post_accumulate_grad_hook(partial(self.keep_norm, self.names[key]))
-        settings = params.Training(
+        settings = Training(
             epochs=1,
             batch_size=1,
             learning_rate=case["config"]["lr"],

@@ -19,7 +19,7 @@ from multisk.losses import (
     mil_nce,
     norm_softmax,
 )
-from multisk.params import Contrastive
+from multisk.losses.settings import Contrastive
 
 FUSED = ("tv", "ta", "va")
 

@@ -7,19 +7,22 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from multisk import params
 from multisk.errors import InputError
-from multisk.models import AVLnetModel, EAOModel, PerModalityModel, build_model, position_counts
+from multisk.methods.model import position_counts
+from multisk.models import AVLnetModel, EAOModel, PerModalityModel, build_model
 from multisk.models.blocks import Attention
+from multisk.models.settings import AnchorSettings, Architecture, Davenet, Model
+from multisk.params import load_params
+from multisk.training.settings import Method
 
 
 @pytest.fixture
-def settings() -> params.Model:
-    davenet = params.Davenet(layers=(1, 1), widths=(4, 4, 8), kernel=5)
-    return params.Model(dimension=8, joint_dimension=12, depth=2, heads=4, mlp_ratio=2, davenet=davenet)
+def settings() -> Model:
+    davenet = Davenet(layers=(1, 1), widths=(4, 4, 8), kernel=5)
+    return Model(dimension=8, joint_dimension=12, depth=2, heads=4, mlp_ratio=2, davenet=davenet)
 
 
-def test_settings_arrive(settings: params.Model) -> None:
+def test_settings_arrive(settings: Model) -> None:
     model = build_model("per_modality", settings, text_dimension=5, video_dimension=6, anchors=7)
     assert isinstance(model, PerModalityModel)
     assert model.anchors is not None
@@ -36,13 +39,13 @@ def test_settings_arrive(settings: params.Model) -> None:
     assert model.mean_epsilon == 1e-5
 
 
-def test_a_method_without_sspc_has_no_anchors(settings: params.Model) -> None:
+def test_a_method_without_sspc_has_no_anchors(settings: Model) -> None:
     model = build_model("per_modality", settings, text_dimension=5, video_dimension=6, anchors=None)
     assert model.anchors is None
     assert not any("anchors" in name for name in model.state_dict())
 
 
-def test_eao(settings: params.Model) -> None:
+def test_eao(settings: Model) -> None:
     model = build_model("eao", settings, text_dimension=5, video_dimension=6, anchors=None)
     assert isinstance(model, EAOModel)
     assert model.mean_epsilon == 0
@@ -51,19 +54,19 @@ def test_eao(settings: params.Model) -> None:
         build_model("eao", settings, text_dimension=5, video_dimension=6, anchors=7)
 
 
-def build(settings: params.Model, kind: str, anchors: params.Anchors | None = None, **options: Any) -> Any:
+def build(settings: Model, kind: str, anchors: AnchorSettings | None = None, **options: Any) -> Any:
     return build_model(
         kind,  # type: ignore[arg-type]
         settings,
         text_dimension=5,
         video_dimension=6,
         anchors=anchors,
-        architecture=params.Architecture.model_validate(options),
+        architecture=Architecture.model_validate(options),
         positions={"t": 3, "v": 4, "a": 2},
     )
 
 
-def test_the_architecture_of_a_method_arrives(settings: params.Model) -> None:
+def test_the_architecture_of_a_method_arrives(settings: Model) -> None:
     assert build(settings, "eao", fused=False).pairs == ()
     assert set(build(settings, "eao", shared_projection=True).projection) == {"shared"}
     assert build(settings, "eao", cls_token=True, shared_projection=True).transformer.cls_token is not None
@@ -79,14 +82,14 @@ def test_the_architecture_of_a_method_arrives(settings: params.Model) -> None:
     assert not build(settings, "per_modality").tokenizer.positions
 
 
-def test_anchors_may_stay_as_they_are(settings: params.Model) -> None:
+def test_anchors_may_stay_as_they_are(settings: Model) -> None:
     for learned in (True, False):
-        model = build(settings, "per_modality", params.Anchors(count=7, learned=learned))
+        model = build(settings, "per_modality", AnchorSettings(count=7, learned=learned))
         assert [x.requires_grad for x in model.anchors.parameters()] == 6 * [learned]
         assert "anchors.joint.a" in model.state_dict()
 
 
-def test_avlnet_with_and_without_audio(settings: params.Model) -> None:
+def test_avlnet_with_and_without_audio(settings: Model) -> None:
     three, two = build(settings, "avlnet"), build(settings, "avlnet", modalities="tv")
     assert isinstance(three, AVLnetModel)
     assert not three.audio_nonempty_from_video
@@ -103,15 +106,15 @@ def test_avlnet_with_and_without_audio(settings: params.Model) -> None:
     assert found.nonempty["t"].tolist() == [True, False, True, True]
     assert all(x.shape == (4, 12) for x in found.joint.values())
     with pytest.raises(InputError, match="avlnet has no anchors"):
-        build(settings, "avlnet", params.Anchors(count=7))
+        build(settings, "avlnet", AnchorSettings(count=7))
 
 
 def test_positions_are_those_of_a_pretraining_clip(repository: Path) -> None:
-    paper = params.load_params(repository / "profiles" / "paper.yaml")
+    paper = load_params(repository / "profiles" / "paper.yaml")
     assert position_counts(paper.model, paper.clips.pretrain) == {"t": 20, "v": 12, "a": 12}
 
 
-def test_heads_must_divide_the_changed_width(settings: params.Model) -> None:
+def test_heads_must_divide_the_changed_width(settings: Model) -> None:
     with pytest.raises(InputError, match="heads"):
         build(settings, "per_modality", width=0.75)
 
@@ -136,25 +139,25 @@ def test_heads_must_divide_the_changed_width(settings: params.Model) -> None:
 def test_what_does_not_fit_together_is_refused(
     repository: Path, change: dict[str, Any], message: str
 ) -> None:
-    profile = params.load_params(repository / "profiles" / "miniature.yaml")
+    profile = load_params(repository / "profiles" / "miniature.yaml")
     entry = profile.methods["sspc"].model_dump()
     if "sspc" in change:
         entry["sspc"]["sinkhorn"] |= change["sspc"]["sinkhorn"]
     else:
         entry |= {"sspc": None, **change}
     with pytest.raises(ValidationError, match=message):
-        params.Method.model_validate(entry)
+        Method.model_validate(entry)
 
 
 def test_sspc_with_a_model_that_has_no_anchors_is_refused(repository: Path) -> None:
-    profile = params.load_params(repository / "profiles" / "miniature.yaml")
+    profile = load_params(repository / "profiles" / "miniature.yaml")
     for model in ("eao", "avlnet"):
         with pytest.raises(ValidationError, match=f"sspc needs a model with anchors, {model} has none"):
-            params.Method.model_validate({**profile.methods["sspc"].model_dump(), "model": model})
+            Method.model_validate({**profile.methods["sspc"].model_dump(), "model": model})
 
 
 def test_the_default_profile_builds(repository: Path) -> None:
-    default = params.load_params(repository / "profiles" / "miniature.yaml")
+    default = load_params(repository / "profiles" / "miniature.yaml")
     for method in default.methods.values():
         anchors = method.sspc.anchors.count if method.sspc else None
         with torch.device("meta"):

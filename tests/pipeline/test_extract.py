@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from multisk.corpora.msrvtt import register_msrvtt
+from multisk.benchmarks.msrvtt import register_msrvtt
 from multisk.features.store import FeatureStore
 from multisk.pipeline.features import _share
 from multisk.resumable import read_json

@@ -6,14 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from multisk.corpora.own import cut_clips, register_videos
+from multisk.corpora.own import register_videos
 from multisk.evaluation.embed import embed
 from multisk.features.extraction import extract
 from multisk.features.words import WordVectors
+from multisk.methods.model import method_model
 from multisk.models.weights import load_weights
 from multisk.params import load_params
-from multisk.pipeline.methods import method_model
 from multisk.sampling import CaptionedClips
+from multisk.search.clips import cut_clips
 
 pytestmark = pytest.mark.slow
 

@@ -11,9 +11,9 @@ from urllib.parse import parse_qsl
 import pandas as pd
 import pytest
 from ruamel.yaml import YAML
+from tests.reporting import audit
 
 from multisk.evaluation.headline import headline
-from multisk.reporting import audit
 from multisk.resumable import read_json
 from multisk.tracking.mirror import metric_name
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from multisk.features.packing import pack
 from multisk.features.store import StoreWriter, Stream
 from multisk.layout import Layout
 from multisk.params import load_params
 from multisk.preflight.checks import Check, can_run
 from multisk.preflight.files import NO_CHECKSUM, word_check
-from multisk.published.packing import pack
 
 Look = Callable[..., list[Check]]
 WORDS = "data/weights/GoogleNews-vectors-negative300.bin"

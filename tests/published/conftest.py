@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from multisk.published.howto100m import HowtoTree
+from multisk.features.howto_tree import HowtoTree
 
 Items = list[dict[str, Any]]
 

@@ -12,12 +12,12 @@ import torch
 
 from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
+from multisk.features import packing
 from multisk.features.store import FeatureStore
 from multisk.features.words import WordVectors
-from multisk.params import BenchmarkClips
-from multisk.published import packing
-from multisk.published.importing import Imported, import_msrvtt, import_youcook2
+from multisk.pipeline.importing import Imported, import_msrvtt, import_youcook2
 from multisk.sampling import CaptionedClips
+from multisk.sampling.settings import BenchmarkClips
 
 Items = list[dict[str, Any]]
 Released = Callable[[str], Items]

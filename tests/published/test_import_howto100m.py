@@ -12,20 +12,21 @@ import pandas as pd
 import pytest
 import torch
 
+from multisk.corpora import captions as captions_module
+from multisk.corpora.captions import stream_object
+from multisk.corpora.listing import read_listing
 from multisk.corpora.manifest import VIDEO_COLUMNS, write_corpus
 from multisk.errors import InputError
+from multisk.features.howto_tree import HowtoTree
 from multisk.features.store import FeatureStore, StoreWriter, Stream
+from multisk.features.tree_store import TreeStore, open_features
 from multisk.features.words import WordVectors
-from multisk.params import PretrainClips
+from multisk.pipeline.importing import Imported, import_howto100m
 from multisk.preflight.corpora import tree_values
 from multisk.preflight.given import Given
-from multisk.published import captions as captions_module
-from multisk.published.captions import stream_object
 from multisk.published.findings import Findings
-from multisk.published.howto100m import HowtoTree, read_listing
-from multisk.published.importing import Imported, import_howto100m
-from multisk.published.stores import TreeStore, open_features
 from multisk.sampling import NarratedClips
+from multisk.sampling.settings import PretrainClips
 
 Files = tuple[Path, HowtoTree]
 
@@ -130,7 +131,7 @@ def test_workers_get_a_working_copy(tmp_path: Path, howto_files: Files, captions
 def test_only_few_files_are_held(
     tmp_path: Path, howto_files: Files, captions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("multisk.published.stores.MAPPED", 3)
+    monkeypatch.setattr("multisk.features.tree_store.MAPPED", 3)
     store = run_import(tmp_path, howto_files, captions).store
     for _ in range(2):
         for video in store.videos():

@@ -15,18 +15,18 @@ import pytest
 import torch
 from safetensors.numpy import save
 
-from multisk.corpora.msrvtt import register_msrvtt
-from multisk.corpora.youcook2 import register_youcook2
+from multisk.benchmarks.msrvtt import register_msrvtt
+from multisk.benchmarks.msrvtt_pickles import read_test_list
+from multisk.benchmarks.youcook2 import register_youcook2
+from multisk.corpora.captions import write_captions
+from multisk.corpora.listing import read_listing
 from multisk.errors import InputError
+from multisk.features.wordvectors import file_dimension, read_word_vectors
+from multisk.models.checkpoints import import_checkpoint
+from multisk.pipeline.importing import import_msrvtt, import_youcook2
 from multisk.published.archives import unpack
-from multisk.published.captions import write_captions
-from multisk.published.checkpoints import import_checkpoint
 from multisk.published.findings import Findings
-from multisk.published.howto100m import read_listing
-from multisk.published.importing import import_msrvtt, import_youcook2
-from multisk.published.msrvtt import read_test_list
 from multisk.published.npz import NpzArray
-from multisk.published.wordvectors import file_dimension, read_word_vectors
 
 
 def written(write: Callable[[io.BytesIO], Any]) -> bytes:

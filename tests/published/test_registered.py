@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from multisk.corpora.msrvtt import register_msrvtt
+from multisk.benchmarks.msrvtt import register_msrvtt
 from multisk.errors import InputError
 
 

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from multisk.reporting.declared import RetrievalComparison
-from multisk.reporting.measured import Measured
+from multisk.claims.declared import RetrievalComparison
+from multisk.claims.measured import Measured
 
 CLIPS = 40
 COMPARISON = RetrievalComparison.model_validate(

@@ -7,16 +7,16 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from multisk.errors import InputError
-from multisk.reporting import ReportSources
-from multisk.reporting.published import (
+from multisk.claims.published import (
     Published,
     PublishedRow,
     published_against_measured,
     published_frame,
     read_published,
 )
-from multisk.reporting.results import read_metrics
+from multisk.errors import InputError
+from multisk.reporting import ReportSources
+from multisk.results import read_metrics
 
 
 @pytest.fixture

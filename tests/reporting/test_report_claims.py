@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
+from multisk.claims.declared import Claims, read_checked
+from multisk.claims.judged import claims_frame, judge, judge_measured, scales_frame
+from multisk.claims.measured import Measured
 from multisk.errors import InputError
 from multisk.reporting import ReportSources
-from multisk.reporting.claims import claims_frame, judge, judge_measured, scales_frame
-from multisk.reporting.declared import Claims, read_checked
-from multisk.reporting.measured import Measured
-from multisk.reporting.results import read_metrics
+from multisk.results import read_metrics
 
 VIDEOS, CLIPS, MISSING = 30, 3, 10
 PRESENT = VIDEOS * CLIPS

@@ -14,14 +14,14 @@ from multisk.reporting.curves import POINTS, sspc_figure, thinned, usage_figure
 from multisk.reporting.figures import nmi_figure, recall_figure
 from multisk.reporting.inputs import Inputs
 from multisk.reporting.panels import LABELS, Looks, Scale, curves, spread
-from multisk.reporting.results import (
+from multisk.reporting.svg import COLOURS, INK, VERMILION, canvas, inline, theme
+from multisk.results import (
     NMI_COLUMNS,
     headline,
     read_clip_counts,
     read_evaluations,
     read_metrics,
 )
-from multisk.reporting.svg import COLOURS, INK, VERMILION, canvas, inline, theme
 
 SCALE = Scale(("contrastive", "eao", "sspc"))
 

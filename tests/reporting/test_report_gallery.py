@@ -5,7 +5,8 @@ import pytest
 
 from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
-from multisk.reporting.gallery import queries, sample_queries, thumbnail
+from multisk.features.thumbnail import thumbnail
+from multisk.reporting.gallery import queries, sample_queries
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from multisk.errors import InputError
 from multisk.reporting import ReportSources
-from multisk.reporting.results import (
+from multisk.results import (
     GALLERY_COLUMNS,
     headline,
     ordered,

@@ -16,10 +16,10 @@ from multisk.reporting import ReportSources
 from multisk.reporting.ablations import by_value, curve_figure, gain_figure, gain_table
 from multisk.reporting.inputs import Inputs
 from multisk.reporting.markdown import BEGIN, END
-from multisk.reporting.results import headline
 from multisk.reporting.studies import StudyResult, gains, interval, read_studies
 from multisk.reporting.trials import coinciding
 from multisk.reporting.wording import device_name, time_unit
+from multisk.results import headline
 
 
 def test_pruned_trials_stay_out_of_means(complete):

@@ -6,8 +6,8 @@ import shutil
 
 import pandas as pd
 import pytest
+from tests.reporting import audit
 
-from multisk.reporting import audit
 from multisk.reporting.cells import column, either
 
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from multisk.claims.declared import read_claims
+from multisk.claims.judged import judge
 from multisk.reporting import ReportSources
-from multisk.reporting.claims import judge
-from multisk.reporting.declared import read_claims
 from multisk.reporting.verdict_tables import against_contrastive
 
 

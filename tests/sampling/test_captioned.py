@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from multisk.errors import InputError
-from multisk.params import BenchmarkClips
 from multisk.sampling import CaptionedClips, collate_clips
 from multisk.sampling.captioned import _slice
+from multisk.sampling.settings import BenchmarkClips
 
 Source = tuple[Any, Any, Any]  # store, corpus, words
 

@@ -10,8 +10,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from multisk.errors import InputError
-from multisk.params import PretrainClips
 from multisk.sampling import NarratedClips, NarratedWindows, collate_videos
+from multisk.sampling.settings import PretrainClips
 
 Source = tuple[Any, Any, Any]  # store, corpus, words
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multisk.params import Sampling
+from multisk.sampling.settings import TokenSampling
 from multisk.sampling.tokens import (
     audio_slice,
     audio_tokens,
@@ -17,7 +17,7 @@ from multisk.sampling.tokens import (
     video_tokens,
 )
 
-SAMPLINGS: tuple[Sampling, ...] = ("clip", "nearest", "max_pool")
+SAMPLINGS: tuple[TokenSampling, ...] = ("clip", "nearest", "max_pool")
 
 
 def features(rng: np.random.RandomState, length: int, width: int) -> np.ndarray:
@@ -35,7 +35,7 @@ def test_resize_takes_the_features_that_torch_takes(length: int, wanted: int) ->
 @settings(deadline=None, max_examples=50)
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 20), st.sampled_from(SAMPLINGS))
 def test_video_tokens_have_unit_parts_and_zero_padding(
-    appearance: int, motion: int, count: int, sampling: Sampling
+    appearance: int, motion: int, count: int, sampling: TokenSampling
 ) -> None:
     rng = np.random.RandomState(0)
     streams = [features(rng, appearance, 4), features(rng, motion, 3)]

@@ -18,14 +18,14 @@ from multisk.features import extraction
 from multisk.features.appearance import AppearanceNetwork
 from multisk.features.motion import MotionNetwork, ResNeXt3d
 from multisk.features.words import WordVectors
+from multisk.methods.trained import TrainedModel
+from multisk.models.checkpoints import import_checkpoint
 from multisk.models.release import to_release
 from multisk.models.release_config import model_from_release_config
 from multisk.pipeline import features
-from multisk.published.checkpoints import import_checkpoint
 from multisk.search import index as indexing
 from multisk.search.index import Index, token_budget
 from multisk.search.search import search
-from multisk.search.trained import TrainedModel
 
 DIMENSION = 5
 WORDS = ["onion", "someone", "slices", "Onion", "pan"]

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multisk.corpora.own import cut_clips, find_videos, register_videos
+from multisk.corpora.media import find_media
+from multisk.corpora.own import find_videos, register_videos
 from multisk.errors import InputError
 from multisk.features.store import FeatureStore, StoreWriter, Stream
 from multisk.published.findings import Findings
-from multisk.published.media import find_media
+from multisk.search.clips import cut_clips
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from safetensors.torch import load_file, save_file
 
 from multisk.errors import InputError
 from multisk.evaluation.embed import EmbeddedSet
+from multisk.methods.trained import TrainedModel
 from multisk.resumable import write_json
 from multisk.search.index import Index
 from multisk.search.search import Searcher, search
-from multisk.search.trained import TrainedModel
 
 QUERY = "someone slices an onion"
 
@@ -164,9 +164,9 @@ def test_what_is_no_model_is_named(run, tmp_path):
 
 
 def test_imported_checkpoints_are_models_too(tmp_path):
+    from multisk.models.checkpoints import import_checkpoint
     from multisk.models.release import to_release
     from multisk.models.release_config import model_from_release_config
-    from multisk.published.checkpoints import import_checkpoint
 
     fusion = {"embed_dim": 8, "num_heads": 2}
     arch = {"type": "EverythingAtOnceModel", "args": {"text_embed_dim": 5, "fusion_params": fusion}}
@@ -181,9 +181,9 @@ def test_imported_checkpoints_are_models_too(tmp_path):
 
 @pytest.mark.parametrize("name", ["eao-positions", "eao-text-video", "eao-half-width", "avlnet", "howto100m"])
 def test_runs_of_every_kind_of_model_are_opened(tmp_path, repository, settings, monkeypatch, name):
+    from multisk.methods.recipes import entries, load_recipes, resolve
     from multisk.models import build_model
-    from multisk.params import Method
-    from multisk.recipes import entries, load_recipes, resolve
+    from multisk.training.settings import Method
 
     monkeypatch.chdir(repository)
     entry = resolve(load_recipes()[name], entries(repository / "profiles" / "smoke.yaml"))

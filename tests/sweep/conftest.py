@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from multisk.params import Optuna, Params, Study, load_params
+from multisk.params import Params, load_params
+from multisk.params.sweep import Optuna, Study
 
 PIPELINE = Path(__file__).parents[1] / "pipeline" / "conftest.py"
 SERVERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))

@@ -8,8 +8,8 @@ import pytest
 
 from multisk.layout import Layout
 from multisk.params import load_params
-from multisk.pipeline.inputs import Inputs
 from multisk.resumable import read_json
+from multisk.sampling.source import ClipSource
 from multisk.sweep import seed
 from multisk.sweep.study import sweep
 from multisk.sweep.validation import DOMAINS, validation_corpus
@@ -107,7 +107,7 @@ def test_what_chance_would_score_is_exported(run, world):
     content, _ = run(space={"anchors": [4, 8]}, epochs=1)
     params, layout = load_params(world / "params.yaml"), Layout(world)
     for domain, benchmark in DOMAINS.items():
-        inputs = Inputs.open(layout, params.benchmark(benchmark).corpus)
+        inputs = ClipSource.open(layout, params.benchmark(benchmark).corpus)
         listed = validation_corpus(inputs.corpus, params.sweep.validation).clips["video_id"]
         present = int(listed.isin(inputs.store.videos()).sum())
         assert content["chance"][domain] == 100 * min(10, present) / len(listed)

@@ -14,10 +14,10 @@ from multisk.evaluation.embed import embed
 from multisk.evaluation.ranking import metrics_of
 from multisk.evaluation.retrieval import retrieve
 from multisk.layout import Layout
+from multisk.methods.model import method_model
+from multisk.methods.pretraining import train_method
 from multisk.params import Params, load_params
-from multisk.pipeline.inputs import Inputs
-from multisk.pipeline.methods import method_model
-from multisk.pipeline.pretrain import train_method
+from multisk.sampling.source import ClipSource
 from multisk.sweep.validation import Validation, validation_corpus
 
 
@@ -27,7 +27,7 @@ def opened(made):
     params = load_params(made / "params.yaml")
     layout = Layout(made)
     names = ("youcook2", "msrvtt")
-    return params, layout, {name: Inputs.open(layout, params.benchmark(name).corpus) for name in names}
+    return params, layout, {name: ClipSource.open(layout, params.benchmark(name).corpus) for name in names}
 
 
 def corpus_of(videos, clips_per_video):
@@ -137,7 +137,7 @@ class Seen:
 
 def test_a_training_that_is_watched_ends_in_the_same_weights(opened, tmp_path):
     params, layout, benchmarks = opened
-    inputs = Inputs.open(layout, params.clips.pretrain.corpus)
+    inputs = ClipSource.open(layout, params.clips.pretrain.corpus)
     validation = Validation(params, benchmarks)
     scores = []
 

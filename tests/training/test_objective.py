@@ -4,13 +4,14 @@ from typing import Any
 import pytest
 import torch
 
-from multisk import params
 from multisk.errors import InputError
 from multisk.losses import Places
+from multisk.losses.settings import Reconstruction
 from multisk.models import AVLnetModel
 from multisk.models.davenet import ResDavenet
 from multisk.models.embeddings import Embeddings
 from multisk.training import Objective
+from multisk.training.settings import Method
 
 
 def batch(tiny: ModuleType, first: int = 0) -> dict[str, Any]:
@@ -96,9 +97,9 @@ def test_what_other_losses_keep_is_part_of_the_state(tiny: ModuleType) -> None:
 
 def test_reconstruction_needs_input_features(tiny: ModuleType) -> None:
     davenet = ResDavenet((1, 1), (4, 4, 8), 3)
-    contrastive = params.Method.model_validate(tiny.METHOD).contrastive
+    contrastive = Method.model_validate(tiny.METHOD).contrastive
     with pytest.raises(InputError, match="reconstruction needs a model with input features"):
-        Objective(AVLnetModel(6, 10, 8, davenet), contrastive, reconstruction=params.Reconstruction(weight=1))
+        Objective(AVLnetModel(6, 10, 8, davenet), contrastive, reconstruction=Reconstruction(weight=1))
 
 
 @pytest.mark.parametrize("broken", ["embedding", "anchor"])
@@ -117,6 +118,6 @@ def test_what_is_not_finite_gives_a_loss_that_is_not(tiny: ModuleType, broken: s
 
 def test_sspc_needs_anchors(tiny: ModuleType) -> None:
     model = tiny.objective(sspc=False).model
-    method = params.Method.model_validate(tiny.METHOD)
+    method = Method.model_validate(tiny.METHOD)
     with pytest.raises(InputError, match="sspc needs a model with anchors"):
         Objective(model, method.contrastive, method.sspc)

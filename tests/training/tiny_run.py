@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from multisk import params
 from multisk.models import build_model
+from multisk.models.settings import Model
 from multisk.training import Objective, Result, train
+from multisk.training.settings import Method, Training
 
 TEXT, VIDEO = 6, 10
 MODEL = {
@@ -139,17 +140,17 @@ class WaitingLog(Log):
                 time.sleep(0.02)
 
 
-def settings(**changes: Any) -> params.Training:
-    return params.Training(**{**SETTINGS, **changes})
+def settings(**changes: Any) -> Training:
+    return Training(**{**SETTINGS, **changes})
 
 
 def objective(seed: int = 0, sspc: bool = True, other: bool = False, **sizes: Any) -> Objective:
     torch.manual_seed(seed)
     entry = OTHER if other else {**METHOD, "sspc": METHOD["sspc"] if sspc else None}
-    method = params.Method.model_validate(entry)
+    method = Method.model_validate(entry)
     model = build_model(
         method.model,
-        params.Model.model_validate({**MODEL, **sizes}),
+        Model.model_validate({**MODEL, **sizes}),
         text_dimension=TEXT,
         video_dimension=VIDEO,
         anchors=method.sspc.anchors if method.sspc else None,

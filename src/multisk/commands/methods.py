@@ -9,7 +9,7 @@ from multisk.params import load_params
 
 def methods() -> None:
     """List the methods and variants that there are recipes for; * marks those of params.yaml."""
-    from multisk.recipes import load_recipes
+    from multisk.methods.recipes import load_recipes
 
     recipes, active = load_recipes(), load_params().methods
     width = max(map(len, [*recipes, *active]))
@@ -24,7 +24,7 @@ def add(
     names: Annotated[list[str], typer.Argument(help="Recipes (multisk methods lists them).")],
 ) -> None:
     """Write recipes into params.yaml, as methods that the pipeline runs."""
-    from multisk import recipes
+    from multisk.methods import recipes
 
     for name, new in recipes.add(names).items():
         said = "is now a method of" if new else "is already in"

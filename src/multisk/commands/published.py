@@ -20,7 +20,7 @@ def import_msrvtt(
     train: File = None, test: File = None, test_list: File = None, replace: Replace = False
 ) -> None:
     """Import the released MSR-VTT pickles into data/."""
-    from multisk.published import importing
+    from multisk.pipeline import importing
 
     layout = Layout()
     corpus, features = layout.corpus("msrvtt"), layout.features("msrvtt")
@@ -33,7 +33,7 @@ def import_msrvtt(
 @import_app.command("youcook2")
 def import_youcook2(train: File = None, validation: File = None, replace: Replace = False) -> None:
     """Import the released YouCook2 pickles into data/."""
-    from multisk.published import importing
+    from multisk.pipeline import importing
 
     layout = Layout()
     corpus, features = layout.corpus("youcook2"), layout.features("youcook2")
@@ -55,8 +55,8 @@ def import_howto100m(
     replace: Replace = False,
 ) -> None:
     """Import the HowTo100M tree: its features are used where they lie, unless packed."""
-    from multisk.published import importing
-    from multisk.published.howto100m import HowtoTree
+    from multisk.features.howto_tree import HowtoTree
+    from multisk.pipeline import importing
 
     layout = Layout()
     tree = HowtoTree(features, features_3d or features, features_audio or features)
@@ -81,7 +81,7 @@ def videos_msrvtt(
     train_list: File = None,
 ) -> None:
     """Register the videos of MSR-VTT."""
-    from multisk.corpora.msrvtt import register_msrvtt
+    from multisk.benchmarks.msrvtt import register_msrvtt
 
     folder = Layout().corpus("msrvtt")
     typer.echo(
@@ -92,7 +92,7 @@ def videos_msrvtt(
 @videos_app.command("youcook2")
 def videos_youcook2(videos: Path, annotations: File = None, retrieval: File = None) -> None:
     """Register the videos of YouCook2, by the official JSON, the retrieval csv, or both."""
-    from multisk.corpora.youcook2 import register_youcook2
+    from multisk.benchmarks.youcook2 import register_youcook2
 
     folder = Layout().corpus("youcook2")
     typer.echo(register_youcook2(videos, folder, annotations=annotations, retrieval=retrieval))
@@ -128,7 +128,7 @@ def import_checkpoint(
     from typing import get_args
 
     from multisk.errors import InputError
-    from multisk.published import checkpoints
+    from multisk.models import checkpoints
 
     known = get_args(checkpoints.Package)
     if package is not None and package not in known:
@@ -146,8 +146,8 @@ def evaluate_checkpoint(
 
     from multisk.errors import InputError
     from multisk.params import Benchmark, load_params
-    from multisk.published.evaluating import evaluate_checkpoint as measure
-    from multisk.published.evaluating import summary
+    from multisk.pipeline.checkpoint import evaluate_checkpoint as measure
+    from multisk.pipeline.checkpoint import summary
 
     known, chosen = get_args(Benchmark), benchmark or list(get_args(Benchmark))
     for option, value, choices in (

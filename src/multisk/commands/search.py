@@ -23,10 +23,10 @@ def index(
 
     Makes the extractors and the words of params.yaml first where there are none and no corpus is needed.
     """
+    from multisk.methods.trained import find_weights
     from multisk.params import load_params
     from multisk.pipeline.features import make_missing_extractors, make_missing_words
     from multisk.search.index import check_places, check_seconds, index_videos
-    from multisk.search.trained import find_weights
 
     params = load_params()
     # Whatever is wrong with the question is said before minutes of work.

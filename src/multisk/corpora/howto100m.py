@@ -3,13 +3,13 @@
 import math
 from pathlib import Path
 
+from multisk.corpora.captions import write_captions
+from multisk.corpora.listing import read_listing
 from multisk.corpora.manifest import write_corpus
+from multisk.corpora.media import find_media, video_table
+from multisk.corpora.registered import Registered, registered
 from multisk.errors import InputError
-from multisk.published.captions import write_captions
 from multisk.published.findings import Findings
-from multisk.published.howto100m import read_listing
-from multisk.published.media import find_media, video_table
-from multisk.published.registered import Registered, registered
 from multisk.resumable import file_digest
 
 

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,10 @@ import pandas as pd
 
 from multisk.corpora.manifest import CLIP_COLUMNS, Corpus, write_corpus
 from multisk.errors import InputError
-from multisk.features.store import FeatureStore
 
 log = logging.getLogger(__name__)
 
 ENDINGS = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".wmv"}
-SHORTEST = 1.0  # seconds; a shorter rest belongs to the clip before: nobody looks for a few frames
 
 
 def find_videos(videos: Path) -> tuple[list[Path], list[str]]:
@@ -63,32 +60,7 @@ def register_videos(videos: Path, folder: Path) -> Corpus:
         }
     )
     source = {"videos": str(videos.resolve())}
-    return _write(folder, videos.name, table, pd.DataFrame([], columns=list(CLIP_COLUMNS)), source)
-
-
-def cut_clips(corpus: Corpus, store: FeatureStore, seconds: float) -> Corpus:
-    """Cut the videos that have features into clips of `seconds`, the last one shorter; list these.
-
-    A rest shorter than a second (or than half a clip) makes the clip before it longer.
-    """
-    known = store.status.drop_duplicates("video_id").set_index("video_id")["seconds"]
-    usable = set(store.videos())
-    rows = []
-    for video_id in corpus.videos["video_id"]:
-        if video_id in usable:
-            spans = _spans(float(known[video_id]), seconds)
-            rows += [(f"{video_id}@{start:g}", video_id, start, end, "test", [""]) for start, end in spans]
-    videos = corpus.videos.assign(seconds=corpus.videos["video_id"].map(known))
-    clips = pd.DataFrame(rows, columns=list(CLIP_COLUMNS))
-    return _write(corpus.folder, corpus.name, videos, clips, corpus.source)
-
-
-def _spans(length: float, seconds: float) -> list[tuple[float, float]]:
-    count = max(1, ceil(length / seconds))
-    if count > 1 and length - (count - 1) * seconds < min(SHORTEST, seconds / 2):
-        count -= 1
-    starts = [number * seconds for number in range(count)]
-    return list(zip(starts, [*starts[1:], max(length, starts[-1] + 1e-3)], strict=True))
+    return write_own(folder, videos.name, table, pd.DataFrame([], columns=list(CLIP_COLUMNS)), source)
 
 
 def _unusable(path: Path) -> str:
@@ -106,9 +78,10 @@ def _unusable(path: Path) -> str:
     return ""
 
 
-def _write(
+def write_own(
     folder: Path, name: str, videos: pd.DataFrame, clips: pd.DataFrame, source: Mapping[str, Any]
 ) -> Corpus:
+    """Write the manifests of somebody's own videos."""
     return write_corpus(
         folder,
         name=name,

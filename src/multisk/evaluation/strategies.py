@@ -18,7 +18,9 @@ import pandas as pd
 from multisk.errors import InputError
 from multisk.evaluation.embed import EmbeddedSet, average_rows
 from multisk.evaluation.ranking import Metrics, chance_level
-from multisk.params import Benchmark, BenchmarkClips, Evaluate
+from multisk.evaluation.settings import Evaluate
+from multisk.params import Benchmark
+from multisk.sampling.settings import BenchmarkClips
 from multisk.sampling.tokens import unit_length
 
 LONG_VIDEO = "long-video"

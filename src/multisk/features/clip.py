@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from multisk.errors import InputError, one_line
-from multisk.params import Words
+from multisk.features.settings import Words
 from multisk.resumable import digest, file_digest
 
 PREFIX = "clip:"

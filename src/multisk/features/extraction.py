@@ -27,9 +27,9 @@ from multisk.features.extractors import Extractors, samplings
 from multisk.features.filetable import FILES, write_file_table
 from multisk.features.logmel import BANDS, FRAMES_PER_SECOND, LogMel
 from multisk.features.notes import short_note, write_notes
+from multisk.features.settings import Features
 from multisk.features.sources import sources_of, unchanged, write_sources
 from multisk.features.store import FeatureStore, StoreWriter, Stream
-from multisk.params import Features
 from multisk.resumable import digest
 
 log = logging.getLogger(__name__)

@@ -25,8 +25,8 @@ from multisk.features.appearance import AppearanceNetwork
 from multisk.features.clip import ClipPictures, clip_name
 from multisk.features.decode import MediaReader, Sampling
 from multisk.features.motion import MotionNetwork, ResNeXt3d
+from multisk.features.settings import Features
 from multisk.features.weights import load_weights
-from multisk.params import Features
 from multisk.resumable import digest, file_digest, read_json, write_json
 
 NETWORKS = ("appearance", "motion")

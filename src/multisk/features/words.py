@@ -17,7 +17,7 @@ from safetensors.numpy import save
 from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
 from multisk.features.clip import ClipWords
-from multisk.params import Words
+from multisk.features.settings import Words
 from multisk.resumable import file_digest
 
 TOKEN = re.compile(r"[\w']+")
@@ -97,7 +97,7 @@ def train_words(corpora: Iterable[Corpus], settings: Words, out: Path | str) -> 
     """Learn the words that are said in the training videos of the narrated `corpora`; write them to `out`.
 
     The same words give the same vectors, on any machine. Raises InputError when there are none to learn.
-    Vectors that were published are read by `multisk.published.wordvectors`.
+    Vectors that were published are read by `multisk.features.wordvectors`.
     """
     vocabulary, vectors = _skipgram(list(_sentences(corpora)), settings)
     out = Path(out)

@@ -17,9 +17,8 @@ from torch import Tensor, nn
 from multisk.errors import InputError
 from multisk.losses.contrastive import normalized
 from multisk.losses.queue import FeatureQueue
-from multisk.losses.settings import sspc_settings
+from multisk.losses.settings import Sspc, sspc_settings
 from multisk.models.anchors import Anchors, Space
-from multisk.params import Sspc
 from multisk.sinkhorn import multi_sinkhorn
 
 SPACES: tuple[Space, Space] = ("input", "joint")

@@ -12,8 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from multisk.losses.settings import contrastive_settings
-from multisk.params import Contrastive
+from multisk.losses.settings import Contrastive, contrastive_settings
 
 
 class JointEmbeddings(Protocol):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from multisk.losses.contrastive import normalized
-from multisk.params import Reconstruction
+from multisk.losses.settings import Reconstruction
 
 
 class ReconstructionLoss(nn.Module):

@@ -1,9 +1,131 @@
-"""The paper's settings of the losses, for callers that have no params.yaml."""
+"""The settings of losses, and the paper's for callers that have no params.yaml."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from multisk.params import Contrastive, Section, Sspc
+from pydantic import Field, model_validator
+
+from multisk.models.settings import AnchorSettings
+from multisk.settings import Count, Fraction, Natural, Positive, Section, Weight
+
+
+class PairWeights(Section):
+    """Weights w_p of the contrastive pairs; a pair that the model has no embedding for is inert."""
+
+    t_v: Weight
+    t_a: Weight
+    v_a: Weight
+    t_va: Weight
+    v_ta: Weight
+    a_tv: Weight
+
+
+class Contrastive(Section):
+    """What brings pairs of modalities together: InfoNCE, or the loss of another method."""
+
+    loss: Literal["nce", "mms", "max_margin", "mil_nce"] = "nce"
+    temperature: Positive | None = None  # of all but max_margin
+    margin: Weight | None = None  # of mms and max_margin, in units of the cosine
+    intra_video: Fraction | None = None  # of max_margin: what negatives of the same video weigh together
+    bag_seconds: Weight | None = None  # of mil_nce: narrations that start so close count as a clip's own, too
+    alpha: Weight
+    weights: PairWeights
+
+    @model_validator(mode="after")
+    def _settings_are_those_of_the_loss(self) -> Self:
+        needed = {
+            "nce": {"temperature"},
+            "mms": {"temperature", "margin"},
+            "max_margin": {"margin", "intra_video"},
+            "mil_nce": {"temperature", "bag_seconds"},
+        }[self.loss]
+        for name in ("temperature", "margin", "intra_video", "bag_seconds"):
+            given = getattr(self, name) is not None
+            if name in needed and not given:
+                raise ValueError(f"loss: {self.loss} needs {name}; add it")
+            if given and name not in needed:
+                raise ValueError(f"loss: {self.loss} has no {name}; leave it out")
+        return self
+
+
+class Sinkhorn(Section):
+    """Multi-SK; with a single slot plain Sinkhorn-Knopp, one anchor a sample."""
+
+    fraction: Fraction | None = None  # rho: assignments per sample, as a share of the anchors; single: none
+    epsilon: Positive
+    iterations: Count
+    slots: Literal["constant", "ramp", "single"]
+
+    @model_validator(mode="after")
+    def _fraction_fits_slots(self) -> Self:
+        if self.slots == "single" and self.fraction is not None:
+            raise ValueError("slots: single assigns one anchor a sample; leave fraction out or write null")
+        if self.slots != "single" and self.fraction is None:
+            raise ValueError(f"slots: {self.slots} needs fraction (paper: 0.5)")
+        return self
+
+
+class ModalityWeights(Section):
+    """One weight per modality."""
+
+    t: Weight
+    v: Weight
+    a: Weight
+
+
+class TermWeights(Section):
+    """Weights of the 18 SSPC terms, by anchor modality, then by data modality."""
+
+    t: ModalityWeights
+    v: ModalityWeights
+    a: ModalityWeights
+
+
+class Sspc(Section):
+    """Semantic-Structure-Preserving Consistency."""
+
+    anchors: AnchorSettings
+    queue: Natural  # features of earlier batches; 0: Multi-SK sees the batch alone
+    temperature: Positive
+    beta: Weight
+    input_to_joint: TermWeights
+    joint_to_input: TermWeights
+    sinkhorn: Sinkhorn
+
+    @model_validator(mode="after")
+    def _some_but_not_all_anchors_are_assigned(self) -> Self:
+        count, fraction = self.anchors.count, self.sinkhorn.fraction
+        if fraction is not None and not 0 < int(count * fraction) < count:
+            raise ValueError(
+                f"sinkhorn.fraction ({fraction}) of anchors.count ({count}) makes {int(count * fraction)} "
+                f"assignments per sample; 1 to {count - 1} are possible"
+            )
+        return self
+
+
+class Clustering(Section):
+    """Joint clustering of the modalities' mean embedding by k-means (MCN)."""
+
+    weight: Weight
+    centroids: Annotated[int, Field(ge=2)]
+    queue: Count  # mean embeddings of earlier batches that k-means sees beside the batch
+    iterations: Count  # of k-means at each training step, from the centroids of the step before
+    temperature: Positive
+
+    @model_validator(mode="after")
+    def _queue_holds_centroids(self) -> Self:
+        if self.queue < self.centroids:
+            raise ValueError(
+                f"queue ({self.queue}) must hold as many samples as centroids ({self.centroids})"
+            )
+        return self
+
+
+class Reconstruction(Section):
+    """Each modality's input feature from its joint embedding (MCN)."""
+
+    weight: Weight
+
 
 AnySection = TypeVar("AnySection", bound=Section)
 

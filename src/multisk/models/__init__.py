@@ -1,7 +1,7 @@
 """Models: tokens of text, video and audio, to embeddings in one joint space."""
 
 from multisk.models.avlnet import AVLnetModel
-from multisk.models.build import build_model, position_counts
+from multisk.models.build import build_model
 from multisk.models.eao import EAOModel
 from multisk.models.embeddings import Embeddings, averaged_pairs
 from multisk.models.per_modality import PerModalityModel
@@ -13,5 +13,4 @@ __all__ = [
     "PerModalityModel",
     "averaged_pairs",
     "build_model",
-    "position_counts",
 ]

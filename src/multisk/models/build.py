@@ -3,26 +3,26 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from multisk import params
 from multisk.errors import InputError
 from multisk.models.avlnet import AVLnetModel
 from multisk.models.blocks import TransformerSettings
 from multisk.models.davenet import ResDavenet
 from multisk.models.eao import EAOModel
 from multisk.models.per_modality import PerModalityModel
+from multisk.models.settings import AnchorSettings, Architecture, Davenet, Model
 from multisk.models.tokens import Tokenizer
 
-AS_PUBLISHED = params.Architecture()
+AS_PUBLISHED = Architecture()
 
 
 def build_model(
     kind: Literal["per_modality", "eao", "avlnet"],
-    model: params.Model,
+    model: Model,
     *,
     text_dimension: int,
     video_dimension: int,
-    anchors: params.Anchors | int | None,
-    architecture: params.Architecture = AS_PUBLISHED,
+    anchors: AnchorSettings | int | None,
+    architecture: Architecture = AS_PUBLISHED,
     positions: Mapping[str, int] | None = None,
 ) -> PerModalityModel | EAOModel | AVLnetModel:
     """Build the model of a method.
@@ -53,7 +53,7 @@ def build_model(
     depth = model.depth if architecture.depth is None else architecture.depth
     transformer = TransformerSettings(depth, model.heads, model.mlp_ratio, cls_token=architecture.cls_token)
     if kind == "per_modality":
-        chosen = params.Anchors(count=anchors) if isinstance(anchors, int) else anchors
+        chosen = AnchorSettings(count=anchors) if isinstance(anchors, int) else anchors
         return PerModalityModel(
             tokenizer,
             model.joint_dimension,
@@ -70,19 +70,13 @@ def build_model(
     )
 
 
-def position_counts(model: params.Model, clips: params.PretrainClips) -> dict[str, int]:
-    """Return how many tokens a pretraining clip has, by modality."""
-    audio = -(-clips.audio_frames // 2 ** len(model.davenet.layers))
-    return {"t": clips.words, "v": clips.video_tokens, "a": audio}
-
-
-def _davenet(sizes: params.Davenet) -> ResDavenet:
+def _davenet(sizes: Davenet) -> ResDavenet:
     return ResDavenet(sizes.layers, sizes.widths, sizes.kernel)
 
 
 def _tokenizer(
-    model: params.Model,
-    architecture: params.Architecture,
+    model: Model,
+    architecture: Architecture,
     davenet: ResDavenet | None,
     text_dimension: int,
     video_dimension: int,

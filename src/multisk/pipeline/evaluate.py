@@ -16,12 +16,13 @@ from multisk.evaluation.ranking import chance_level
 from multisk.evaluation.retrieval import Retrieval, retrieve
 from multisk.evaluation.strategies import LONG_VIDEO, long_videos, readings, strategy_table
 from multisk.layout import Layout
+from multisk.methods.model import method_model
 from multisk.models.weights import load_weights
-from multisk.params import Benchmark, BenchmarkClips, Params
-from multisk.pipeline.inputs import Inputs, sections
-from multisk.pipeline.methods import method_model
+from multisk.params import Benchmark, Params, sections
 from multisk.resumable import digest
 from multisk.sampling import CaptionedClips
+from multisk.sampling.settings import BenchmarkClips
+from multisk.sampling.source import ClipSource
 from multisk.tracking import Run
 
 TEST_SPLIT: dict[str, str] = {"youcook2": "validation", "msrvtt": "test"}
@@ -56,7 +57,12 @@ def weights_of(layout: Layout, method: str, seed: int, kind: str) -> dict[tuple[
 
 
 def evaluate(
-    params: Params, method: str, seed: int, layout: Layout, inputs: dict[Benchmark, Inputs], directory: Path
+    params: Params,
+    method: str,
+    seed: int,
+    layout: Layout,
+    inputs: dict[Benchmark, ClipSource],
+    directory: Path,
 ) -> Evaluation:
     """Evaluate one seed of a method; embeddings are kept in the folder, for searching and plotting."""
     run = Run(
@@ -93,7 +99,7 @@ def evaluate(
     return evaluation
 
 
-def test_sizes(params: Params, inputs: dict[Benchmark, Inputs]) -> dict[str, dict[str, dict[str, Any]]]:
+def test_sizes(params: Params, inputs: dict[Benchmark, ClipSource]) -> dict[str, dict[str, dict[str, Any]]]:
     """Return, per benchmark, what chance would score and how many test clips there are."""
     clips: dict[str, dict[str, Any]] = {}
     chance: dict[str, dict[str, Any]] = {}
@@ -109,7 +115,7 @@ def _retrieve(
     params: Params,
     benchmark: Benchmark,
     model: nn.Module,
-    inputs: Inputs,
+    inputs: ClipSource,
     clips: BenchmarkClips | None = None,
 ) -> tuple[EmbeddedSet, Retrieval]:
     dataset = _dataset(params, benchmark, inputs, clips)
@@ -119,7 +125,7 @@ def _retrieve(
 
 
 def _dataset(
-    params: Params, benchmark: Benchmark, inputs: Inputs, clips: BenchmarkClips | None = None
+    params: Params, benchmark: Benchmark, inputs: ClipSource, clips: BenchmarkClips | None = None
 ) -> CaptionedClips:
     clips = clips or params.benchmark(benchmark)
     return CaptionedClips(inputs.store, inputs.corpus, inputs.words, clips, TEST_SPLIT[benchmark])
@@ -129,7 +135,7 @@ def _strategies(
     params: Params,
     benchmark: Benchmark,
     model: nn.Module,
-    inputs: Inputs,
+    inputs: ClipSource,
     embedded: EmbeddedSet,
     measured: Retrieval,
 ) -> Iterator[pd.DataFrame]:
@@ -147,7 +153,7 @@ def _strategies(
         yield strategy_table(LONG_VIDEO, found.metrics, len(set(videos)), complete)
 
 
-def _video_of(inputs: Inputs) -> dict[str, str]:
+def _video_of(inputs: ClipSource) -> dict[str, str]:
     """Return the video of each clip."""
     clips = inputs.corpus.clips
     assert clips is not None
@@ -161,7 +167,7 @@ def _compare_anchors(
     seed: int,
     model: nn.Module,
     embedded: EmbeddedSet,
-    inputs: Inputs,
+    inputs: ClipSource,
 ) -> None:
     """Compare anchors with the labels that only rendered corpora have."""
     if not (inputs.corpus.folder / "truth.parquet").exists():

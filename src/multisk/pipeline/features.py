@@ -16,15 +16,14 @@ from multisk.features.filetable import FILES, read_file_table, summary
 from multisk.features.notes import count_notes
 from multisk.features.sources import made_with
 from multisk.features.store import FeatureStore, fingerprint_of
+from multisk.features.wordvectors import import_words, source_digest
 from multisk.layout import Layout
-from multisk.params import Params
-from multisk.pipeline.inputs import sections
+from multisk.params import Params, sections
 from multisk.pipeline.records import recorded
-from multisk.published.wordvectors import import_words, source_digest
 from multisk.resumable import digest, file_digest
 
 CODE = ("features", "pipeline/features.py")
-WORDS_CODE = ("features/words.py", "features/clip.py", "published/wordvectors.py")
+WORDS_CODE = ("features/words.py", "features/clip.py", "features/wordvectors.py")
 FREQUENT_WORDS = 200_000  # of a published file, which begins with the most frequent ones: 240 MB of vectors
 
 

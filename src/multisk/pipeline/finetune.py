@@ -8,14 +8,16 @@ from pathlib import Path
 
 import torch
 
+from multisk.losses.settings import Contrastive, PairWeights
+from multisk.methods.model import method_model
 from multisk.models.weights import load_weights
-from multisk.params import Benchmark, Contrastive, PairWeights, Params, Training
-from multisk.pipeline.inputs import Inputs, sections
-from multisk.pipeline.methods import method_model
+from multisk.params import Benchmark, Params, sections
 from multisk.resumable import file_digest
 from multisk.sampling import CaptionedClips, collate_clips
+from multisk.sampling.source import ClipSource
 from multisk.tracking import Run
 from multisk.training import Objective, train
+from multisk.training.settings import Training
 
 
 def finetune(
@@ -24,7 +26,7 @@ def finetune(
     benchmark: Benchmark,
     seed: int,
     weights: Path,
-    inputs: Inputs,
+    inputs: ClipSource,
     directory: Path,
 ) -> None:
     """Fine-tune pretrained weights on a benchmark, or go on with what the folder holds."""

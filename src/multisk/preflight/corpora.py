@@ -8,17 +8,18 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from multisk.benchmarks import msrvtt_pickles as msrvtt
+from multisk.benchmarks import youcook2_pickles as youcook2
 from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
 from multisk.features.extraction import stream_rates
+from multisk.features.packing import CHECKSUMS, verify
+from multisk.features.tree_store import TreeStore, open_features
 from multisk.layout import Layout
 from multisk.params import Params
 from multisk.preflight.checks import Check
 from multisk.preflight.given import USES, Given, Use, corpus_name, has_videos, rendered, streams_of
 from multisk.preflight.obtain import OBTAIN
-from multisk.published import msrvtt, youcook2
-from multisk.published.packing import CHECKSUMS, verify
-from multisk.published.stores import TreeStore, open_features
 from multisk.resumable import read_json
 from multisk.sampling.reader import VIDEO_STREAMS
 

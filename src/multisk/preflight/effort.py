@@ -13,8 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from multisk.errors import InputError, one_line
 from multisk.features.logmel import BANDS
 from multisk.layout import Layout
+from multisk.methods.model import method_model
 from multisk.params import Benchmark, Params
-from multisk.pipeline.methods import method_model
 from multisk.preflight.checks import Check
 from multisk.preflight.given import USES, Given, Use, streams_of
 

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from multisk.errors import InputError
 from multisk.features.clip import ClipPictures, ClipWords, clip_name
+from multisk.features.settings import Words
+from multisk.features.wordvectors import file_dimension, length_is_known, read_word_vectors
 from multisk.layout import Layout
-from multisk.params import Params, Words
+from multisk.params import Params
 from multisk.preflight.checks import Check
 from multisk.preflight.given import to_extract
-from multisk.published.wordvectors import file_dimension, length_is_known, read_word_vectors
 from multisk.resumable import file_digest
 
 GIGABYTE = 10**9

@@ -8,9 +8,9 @@ from typing import Literal, Self
 from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
 from multisk.features.store import FeatureStore
+from multisk.features.tree_store import open_features
 from multisk.layout import Layout
 from multisk.params import Params
-from multisk.published.stores import open_features
 from multisk.sampling.reader import AUDIO_STREAM, VIDEO_STREAMS
 
 Use = Literal["pretrain", "youcook2", "msrvtt"]

@@ -20,8 +20,8 @@ from multisk.reporting.panels import (
     lines,
     plain_values,
 )
-from multisk.reporting.results import ordered
 from multisk.reporting.svg import canvas, inline, theme
+from multisk.results import ordered
 
 BANDS = "lines are means over seeds, bands span the seeds."
 POINTS = 240  # a curve has at most so many; longer ones show means of consecutive steps

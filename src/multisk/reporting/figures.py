@@ -22,8 +22,8 @@ from multisk.reporting.panels import (
     lines,
     means,
 )
-from multisk.reporting.results import SETTINGS, headline, ordered
 from multisk.reporting.svg import INK, PAPER, canvas, inline, theme
+from multisk.results import SETTINGS, headline, ordered
 
 KINDS: Mapping[str, dict[str, Any]] = {  # how the assignments of a method and their baselines are marked
     "anchors": {"marker": "D", "linestyle": "", "markersize": 5.5},

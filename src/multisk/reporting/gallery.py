@@ -4,7 +4,6 @@ import base64
 import io
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,14 +12,13 @@ from markupsafe import Markup
 
 from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
+from multisk.features.thumbnail import QUALITY, thumbnail
 from multisk.reporting import wording
 from multisk.reporting.cells import Cell, at, column
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-WIDTH = 192  # of a thumbnail, at most, in pixels
-QUALITY = 80
 SAMPLE_SEED = 0
 
 Clips = Mapping[str, Mapping[Hashable, Any]]  # rows of clips.parquet by clip_id
@@ -108,33 +106,7 @@ def _caption(clip_id: str, clips: Clips) -> str:
         ) from None
 
 
-def thumbnail(path: Path, second: float) -> "Image | None":
-    """Return the frame shown at `second`, at most WIDTH pixels wide, or None where nothing can be decoded."""
-    import av
-
-    try:
-        with av.open(str(path)) as container:
-            picture = _frame_at(container, second)
-    except (OSError, IndexError, ValueError, av.FFmpegError):
-        return None
-    if picture is not None:
-        picture.thumbnail((WIDTH, WIDTH))
-    return picture
-
-
 def _data_uri(picture: "Image") -> Markup:
     buffer = io.BytesIO()
     picture.save(buffer, format="JPEG", quality=QUALITY)
     return Markup("data:image/jpeg;base64,") + base64.b64encode(buffer.getvalue()).decode()
-
-
-def _frame_at(container: Any, second: float) -> "Image | None":
-    stream = container.streams.video[0]
-    first = stream.start_time or 0
-    container.seek(first + int(second / stream.time_base), stream=stream)
-    shown, wanted = None, float(first * stream.time_base) + second
-    for frame in container.decode(stream):
-        if shown is not None and frame.time > wanted + 1e-6:
-            break
-        shown = frame
-    return None if shown is None else shown.to_image().rotate(shown.rotation, expand=True)

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from multisk.methods.recipes import Recipe, load_recipes
 from multisk.params import Params, load_params
-from multisk.recipes import Recipe, load_recipes
 from multisk.reporting.ledger import Ledger
 from multisk.reporting.panels import Scale
-from multisk.reporting.results import (
+from multisk.reporting.studies import StudyResult, read_studies
+from multisk.results import (
     COUNT_COLUMNS,
     GALLERY_COLUMNS,
     NMI_COLUMNS,
@@ -25,7 +26,6 @@ from multisk.reporting.results import (
     read_runs,
     read_training,
 )
-from multisk.reporting.studies import StudyResult, read_studies
 
 
 @dataclass(frozen=True)

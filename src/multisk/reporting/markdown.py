@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from multisk.claims.judged import ClaimResult, judge
+from multisk.claims.published import PAPER
 from multisk.errors import InputError
 from multisk.reporting import tables, wording
-from multisk.reporting.claims import ClaimResult, judge
 from multisk.reporting.inputs import Inputs
-from multisk.reporting.published import PAPER
-from multisk.reporting.results import headline
+from multisk.results import headline
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 

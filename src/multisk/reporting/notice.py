@@ -1,7 +1,7 @@
 """What a reader must know before any number."""
 
+from multisk.claims.published import PAPER
 from multisk.params import Params
-from multisk.reporting.published import PAPER
 
 
 def notice(params: Params) -> list[str]:

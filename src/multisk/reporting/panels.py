@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from multisk.reporting import wording
-from multisk.reporting.results import SETTINGS, ordered
 from multisk.reporting.svg import COLOURS, GREY, canvas, inline, theme
+from multisk.results import SETTINGS, ordered
 
 WIDE, NARROW = 4.2, 3.4  # inches: two or three panels beside each other on a wide page
 # The first look is SSPC's alone. The others' lists have 5, 7 and 6 entries: pairs of looks repeat late.

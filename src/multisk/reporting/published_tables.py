@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
+from multisk.claims.published import Published, PublishedRow
+from multisk.claims.published import Row as Source
 from multisk.reporting import wording
 from multisk.reporting.cells import NOTHING, Body, Cell, Row, Table, at, column, linked
 from multisk.reporting.ledger import Ledger
-from multisk.reporting.published import Published, PublishedRow
-from multisk.reporting.published import Row as Source
-from multisk.reporting.results import SETTINGS, ordered
+from multisk.results import SETTINGS, ordered
 
 TABLE = "reports/data/published.csv"
 METRICS = ("R1", "R5", "R10", "MedR")

@@ -5,15 +5,15 @@ from itertools import product
 
 import pandas as pd
 
+from multisk.claims.published import PAPER, Published
+from multisk.methods.recipes import Recipe
 from multisk.params import Params
-from multisk.recipes import Recipe
 from multisk.reporting import wording
 from multisk.reporting.cells import Cell, Link, Row, Table, at, linked, plain
 from multisk.reporting.ledger import Ledger
-from multisk.reporting.published import PAPER, Published
 from multisk.reporting.published_tables import DATASETS
-from multisk.reporting.results import SETTINGS, headline, ordered
 from multisk.reporting.tables import over_seeds, seed_links
+from multisk.results import SETTINGS, headline, ordered
 
 NOT_RUN = "not run"
 

@@ -16,7 +16,7 @@ from multisk.reporting.markdown import results_markdown, summary_markdown
 from multisk.reporting.notice import footer
 from multisk.reporting.pages import ablations, anchors, claims, cost, results, retrieval, runs
 from multisk.reporting.pages.page import Page
-from multisk.reporting.results import ReportSources
+from multisk.results import ReportSources
 
 PAGES = (results, ablations, claims, anchors, retrieval, runs, cost)
 

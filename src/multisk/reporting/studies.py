@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from multisk.errors import InputError
-from multisk.reporting.results import ReportSources, read_parquet
+from multisk.results import ReportSources, read_parquet
 from multisk.resumable import read_json
 
 HEAD, TRIALS = "study.json", "trials.parquet"

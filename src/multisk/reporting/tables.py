@@ -8,7 +8,7 @@ from multisk.params import Params
 from multisk.reporting import wording
 from multisk.reporting.cells import NOTHING, Body, Cell, Link, Origin, Row, Table, at, either, linked, texts
 from multisk.reporting.ledger import Ledger
-from multisk.reporting.results import SETTINGS, ordered
+from multisk.results import SETTINGS, ordered
 
 COLUMNS = ("R1", "R5", "R10", "R50", "MedR", "GeoMean")
 SMALLER_IS_BETTER = ("MedR", "MeanR")

@@ -25,9 +25,9 @@ from multisk.reporting.cells import (
 )
 from multisk.reporting.facts import taken
 from multisk.reporting.ledger import Ledger, run_anchor, run_href
-from multisk.reporting.results import SETTINGS, ordered
 from multisk.reporting.studies import HEAD, METHOD, TRIALS, StudyResult, interval
 from multisk.reporting.tables import seed_links
+from multisk.results import SETTINGS, ordered
 from multisk.resumable import read_json
 
 STRATEGIES = {  # of evaluation/strategies.py

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
+from multisk.claims.declared import Claims, Declared, RetrievalComparison
+from multisk.claims.judged import ClaimResult, ComparisonResult, Finding
 from multisk.reporting import wording
 from multisk.reporting.cells import NOTHING, Cell, Link, Origin, Row, Table, at, column, linked, plain
-from multisk.reporting.claims import ClaimResult, ComparisonResult, Finding
-from multisk.reporting.declared import Claims, Declared, RetrievalComparison
 from multisk.reporting.ledger import Ledger
 
 CLAIMS, VERDICTS = "reports/data/claims.csv", "reports/data/verdicts.csv"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from multisk.errors import InputError, one_line
-from multisk.params import Tracking
+from multisk.params.tracking import Tracking
 from multisk.resumable import read_json
 from multisk.tracking.describe import corpora
 from multisk.tracking.files import PATCH, RECORD

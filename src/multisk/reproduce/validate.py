@@ -6,11 +6,11 @@ import torch
 
 from multisk import console
 from multisk.layout import Layout
+from multisk.methods.model import method_model
 from multisk.models.weights import load_weights
 from multisk.params import Benchmark, load_params
-from multisk.pipeline.inputs import Inputs
-from multisk.pipeline.methods import method_model
 from multisk.resumable import read_json, write_json
+from multisk.sampling.source import ClipSource
 from multisk.sweep.validation import Validation
 
 FILES = {"raw": "model.safetensors", "ema": "ema.safetensors"}
@@ -19,8 +19,8 @@ FILES = {"raw": "model.safetensors", "ema": "ema.safetensors"}
 def main(method: str, seed: int) -> None:
     """Validate what the pretraining in this folder came to, and add that to its metrics.json."""
     params, layout = load_params(), Layout()
-    benchmarks: dict[Benchmark, Inputs] = {
-        name: Inputs.open(layout, params.benchmark(name).corpus) for name in get_args(Benchmark)
+    benchmarks: dict[Benchmark, ClipSource] = {
+        name: ClipSource.open(layout, params.benchmark(name).corpus) for name in get_args(Benchmark)
     }
     folder = layout.pretrained(method, seed)
     model = method_model(params, method, next(iter(benchmarks.values())).dimensions)

@@ -10,9 +10,9 @@ from torch.utils.data import Dataset
 
 from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
-from multisk.params import BenchmarkClips
 from multisk.sampling.collate import Item
 from multisk.sampling.reader import AUDIO_STREAM, ClipReader, Slice, Store, Words, stack
+from multisk.sampling.settings import BenchmarkClips
 from multisk.sampling.tokens import segment_is_sound
 
 

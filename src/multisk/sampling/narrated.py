@@ -10,11 +10,11 @@ from torch.utils.data import Dataset
 
 from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
-from multisk.params import PretrainClips
 from multisk.sampling.collate import Item
 from multisk.sampling.narrations import Narrations, Span, grow_caption, sample_span, windows
 from multisk.sampling.part import part_of
 from multisk.sampling.reader import AUDIO_STREAM, ClipReader, Store, Words, stack
+from multisk.sampling.settings import PretrainClips
 from multisk.sampling.tokens import audio_slice, duration_of, video_slice
 
 CACHED_VIDEOS = 4096

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from multisk.errors import InputError
-from multisk.params import BenchmarkClips, PretrainClips
 from multisk.sampling.collate import Item
+from multisk.sampling.settings import BenchmarkClips, PretrainClips
 from multisk.sampling.tokens import audio_tokens, video_tokens
 
 Slice = tuple[int, int]

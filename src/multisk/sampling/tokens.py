@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from multisk.params import Sampling
+from multisk.sampling.settings import TokenSampling
 
 SAMPLE_RATE = 16_000
 HOP = 160
@@ -46,7 +46,7 @@ def duration_of(frames: int) -> int:
 
 
 def video_tokens(
-    streams: Sequence[np.ndarray], count: int, sampling: Sampling = "clip"
+    streams: Sequence[np.ndarray], count: int, sampling: TokenSampling = "clip"
 ) -> tuple[np.ndarray, np.ndarray]:
     """Make `count` tokens of a clip's features.
 

@@ -20,18 +20,20 @@ from pydantic import ValidationError
 from torch import nn
 from torch.utils.data import Subset
 
-from multisk import params as schema
 from multisk.corpora.manifest import Corpus
-from multisk.corpora.own import cut_clips, find_videos, register_videos
+from multisk.corpora.own import find_videos, register_videos
 from multisk.errors import InputError
 from multisk.evaluation.embed import EmbeddedSet, embed
 from multisk.features.extraction import extract
 from multisk.features.extractors import Extractors
+from multisk.features.settings import Features
 from multisk.features.words import open_words, words_digest
-from multisk.params import BenchmarkClips, Params
+from multisk.methods.trained import TrainedModel
+from multisk.params import Params
 from multisk.resumable import digest, file_digest, read_json, resumable, write_json
 from multisk.sampling import CaptionedClips
-from multisk.search.trained import TrainedModel
+from multisk.sampling.settings import BenchmarkClips
+from multisk.search.clips import cut_clips
 
 PART = 4096  # clips; what is lost at most when indexing is stopped while it embeds
 ANSWERS = ("va", "v+a", "v")  # what a query is compared with: the first that the model has
@@ -47,7 +49,7 @@ class Made:
     extractors: Path
     words: Path
     words_sha256: str
-    features: schema.Features
+    features: Features
     clips: BenchmarkClips
     batch_size: int
     seconds: float
@@ -72,7 +74,7 @@ class Made:
             plain = read_json(path)
             paths = {key: Path(plain[key]) for key in ("videos", "model", "extractors", "words")}
             sections = {
-                "features": schema.Features.model_validate(plain["features"]),
+                "features": Features.model_validate(plain["features"]),
                 "clips": BenchmarkClips.model_validate(plain["clips"]),
             }
             return cls(**{**plain, **paths, **sections})

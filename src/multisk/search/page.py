@@ -14,7 +14,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from multisk.corpora.manifest import write_text
-from multisk.reporting.gallery import QUALITY, thumbnail
+from multisk.features.thumbnail import QUALITY, thumbnail
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,11 @@ from multisk.features.extraction import extract
 from multisk.features.logmel import BANDS, FRAMES_PER_SECOND, LogMel
 from multisk.features.store import FeatureStore
 from multisk.features.words import WordVectors, open_words, words_digest
+from multisk.methods.trained import TrainedModel
 from multisk.models.embeddings import Embeddings
 from multisk.sampling import CaptionedClips
 from multisk.sampling.tokens import audio_tokens
 from multisk.search.index import Index
-from multisk.search.trained import TrainedModel
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from multisk.layout import home
-from multisk.params import Between, Optuna, Params, Study
+from multisk.params import Params
+from multisk.params.sweep import Between, Optuna, Study
 from multisk.resumable import read_json, write_json
 from multisk.sweep.space import space_of
 from multisk.sweep.trial import INDEX, seeds_of

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from multisk.params import Benchmark, Params, Study
-from multisk.pipeline.inputs import Inputs, sections
-from multisk.pipeline.pretrain import pretraining_settings, train_method
+from multisk.methods.pretraining import pretraining_settings, train_method
+from multisk.params import Benchmark, Params, sections
+from multisk.params.sweep import Study
 from multisk.resumable import digest
+from multisk.sampling.source import ClipSource
 from multisk.sweep.space import Point
 from multisk.sweep.validation import SETTINGS as VALIDATION_SETTINGS
 from multisk.sweep.validation import Validation
@@ -37,8 +38,8 @@ class SeedRun:
     index: int
     seed: int
     position: int
-    pretraining: Inputs
-    benchmarks: dict[Benchmark, Inputs]
+    pretraining: ClipSource
+    benchmarks: dict[Benchmark, ClipSource]
     folder: Path
     parent: str
 

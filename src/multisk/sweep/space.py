@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from multisk.errors import InputError
-from multisk.params import Between, Params, Study
+from multisk.params import Params
+from multisk.params.sweep import Between, Study
 
 METHOD = "method"  # the key of a study of two methods
 

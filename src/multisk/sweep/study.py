@@ -19,10 +19,11 @@ from tqdm import tqdm
 
 from multisk.errors import DivergedError
 from multisk.layout import Layout, home
-from multisk.params import Benchmark, Optuna, Params, Study
-from multisk.pipeline.inputs import Inputs, sections
-from multisk.pipeline.methods import TRAINING_CODE
+from multisk.methods.model import TRAINING_CODE
+from multisk.params import Benchmark, Params, sections
+from multisk.params.sweep import Optuna, Study
 from multisk.resumable import code_digest, digest
+from multisk.sampling.source import ClipSource
 from multisk.side_by_side import SideBySide
 from multisk.sweep.export import export
 from multisk.sweep.space import check, choices_of, grid, study_of
@@ -44,9 +45,9 @@ def sweep(params: Params, name: str, layout: Layout, trials: int | None = None) 
     study = study_of(params, name)
     check(params, name, study)
     total = trials or study.trials or len(grid(study))
-    pretraining = Inputs.open(layout, params.clips.pretrain.corpus)
-    benchmarks: dict[Benchmark, Inputs] = {
-        benchmark: Inputs.open(layout, params.benchmark(benchmark).corpus)
+    pretraining = ClipSource.open(layout, params.clips.pretrain.corpus)
+    benchmarks: dict[Benchmark, ClipSource] = {
+        benchmark: ClipSource.open(layout, params.benchmark(benchmark).corpus)
         for benchmark in get_args(Benchmark)
     }
     datasets = [pretraining.digest, *(inputs.digest for inputs in benchmarks.values())]

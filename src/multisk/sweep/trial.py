@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from multisk.errors import DivergedError, InputError
-from multisk.params import Benchmark, Params, Study
-from multisk.pipeline.inputs import Inputs
+from multisk.params import Benchmark, Params
+from multisk.params.sweep import Study
+from multisk.sampling.source import ClipSource
 from multisk.side_by_side import SideBySide
 from multisk.sweep.seed import SeedRun
 from multisk.sweep.space import Point, grid, place, settings_of, suggest
@@ -48,8 +49,8 @@ class Trials:
     params: Params
     name: str
     study: Study
-    pretraining: Inputs
-    benchmarks: dict[Benchmark, Inputs]
+    pretraining: ClipSource
+    benchmarks: dict[Benchmark, ClipSource]
     folder: Path
     parent: str
     together: SideBySide

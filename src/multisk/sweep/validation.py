@@ -11,9 +11,9 @@ from multisk.evaluation.headline import headline
 from multisk.evaluation.ranking import chance_level
 from multisk.evaluation.retrieval import retrieve
 from multisk.params import Benchmark, Params
-from multisk.pipeline.inputs import Inputs
 from multisk.sampling import CaptionedClips
 from multisk.sampling.part import part_of
+from multisk.sampling.source import ClipSource
 
 DOMAINS: dict[str, Benchmark] = {"close": "youcook2", "far": "msrvtt"}
 METRIC = "R10"
@@ -36,7 +36,7 @@ class Validation:
     same weights as one that is not.
     """
 
-    def __init__(self, params: Params, inputs: dict[Benchmark, Inputs]) -> None:
+    def __init__(self, params: Params, inputs: dict[Benchmark, ClipSource]) -> None:
         self.batch_size = params.evaluate.batch_size
         self.clips = {
             domain: _clips(params, benchmark, inputs[benchmark]) for domain, benchmark in DOMAINS.items()
@@ -67,7 +67,7 @@ def _with_mean(found: dict[str, float]) -> dict[str, float]:
     return {**found, "mean": sum(found.values()) / len(found)}
 
 
-def _clips(params: Params, benchmark: Benchmark, inputs: Inputs) -> CaptionedClips:
+def _clips(params: Params, benchmark: Benchmark, inputs: ClipSource) -> CaptionedClips:
     part = validation_corpus(inputs.corpus, params.sweep.validation)
     whole = params.benchmark(benchmark).model_copy(update={"complete_size": None})
     return CaptionedClips(inputs.store, part, inputs.words, whole, "train")

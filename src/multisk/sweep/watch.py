@@ -5,7 +5,8 @@ from typing import Any
 
 from torch import nn
 
-from multisk.params import Params, Study
+from multisk.params import Params
+from multisk.params.sweep import Study
 from multisk.resumable import read_json, write_json
 from multisk.sweep.validation import Validation
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from multisk.evaluation.headline import headline
-from multisk.params import Tracking
+from multisk.params.tracking import Tracking
 from multisk.resumable import file_digest, read_json
 from multisk.tracking.files import METRICS, RECORD
 from multisk.tracking.mirror import Mirror

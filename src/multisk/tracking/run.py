@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from multisk.params import Tracking
+from multisk.params.tracking import Tracking
 from multisk.provenance import provenance, source_difference
 from multisk.resumable import digest, read_json, write_json
 from multisk.tracking.files import METRICS, PATCH, RECORD, STEPS, SYSTEM, read_steps

@@ -24,7 +24,6 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from multisk.errors import InputError, one_line
-from multisk.params import Training
 from multisk.resumable import read_json, write_json
 from multisk.side_by_side import place
 from multisk.training.batches import Batches, Collate
@@ -41,6 +40,7 @@ from multisk.training.checkpoint import (
 from multisk.training.ema import averaged_model
 from multisk.training.interrupt import Interrupt
 from multisk.training.objective import Objective
+from multisk.training.settings import Training
 from multisk.training.steplog import StepBuffer, StepLog
 
 CHECKPOINT, WEIGHTS, AVERAGE, RESULT = (

@@ -6,12 +6,13 @@ from typing import Any, Self, cast
 import torch
 from torch import Tensor, nn
 
-from multisk import params
 from multisk.errors import InputError
 from multisk.losses import ClusteringLoss, ContrastiveLoss, Places, ReconstructionLoss, SSPCLoss
+from multisk.losses.settings import Clustering, Contrastive, Reconstruction, Sspc
 from multisk.models.anchors import Anchors
 from multisk.models.embeddings import Embeddings
 from multisk.training.distributed import gather_embeddings, gather_rows
+from multisk.training.settings import Method
 
 
 class Objective(nn.Module):
@@ -35,10 +36,10 @@ class Objective(nn.Module):
     def __init__(
         self,
         model: Any,
-        contrastive: params.Contrastive,
-        sspc: params.Sspc | None = None,
-        clustering: params.Clustering | None = None,
-        reconstruction: params.Reconstruction | None = None,
+        contrastive: Contrastive,
+        sspc: Sspc | None = None,
+        clustering: Clustering | None = None,
+        reconstruction: Reconstruction | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -48,7 +49,7 @@ class Objective(nn.Module):
         self.reconstruction = _reconstruction_loss(model, reconstruction) if reconstruction else None
 
     @classmethod
-    def of_method(cls, method: params.Method, model: nn.Module) -> Self:
+    def of_method(cls, method: Method, model: nn.Module) -> Self:
         """Return the objective that a method pretrains its model with."""
         return cls(model, method.contrastive, method.sspc, method.clustering, method.reconstruction)
 
@@ -111,7 +112,7 @@ def _all_finite(tensors: list[Tensor]) -> bool:
     return bool(torch.stack([x.isfinite().all() for x in tensors]).all())
 
 
-def _sspc_loss(model: Any, sspc: params.Sspc) -> SSPCLoss:
+def _sspc_loss(model: Any, sspc: Sspc) -> SSPCLoss:
     anchors = getattr(model, "anchors", None)
     if anchors is None:
         raise InputError("params.yaml: methods: sspc needs a model with anchors; set model: per_modality")
@@ -119,11 +120,11 @@ def _sspc_loss(model: Any, sspc: params.Sspc) -> SSPCLoss:
     return SSPCLoss(sspc, dimensions, anchors.joint[anchors.modalities[0]].shape[1])
 
 
-def _clustering_loss(model: Any, clustering: params.Clustering) -> ClusteringLoss:
+def _clustering_loss(model: Any, clustering: Clustering) -> ClusteringLoss:
     return ClusteringLoss(clustering, model.modalities, model.joint_dimension)
 
 
-def _reconstruction_loss(model: Any, reconstruction: params.Reconstruction) -> ReconstructionLoss:
+def _reconstruction_loss(model: Any, reconstruction: Reconstruction) -> ReconstructionLoss:
     if not model.input_dimensions:
         raise InputError(
             "params.yaml: methods: reconstruction needs a model with input features; leave it out"

@@ -5,15 +5,15 @@ from typing import Any
 
 import pandas as pd
 
+from multisk.claims.published import read_published
 from multisk.reporting import ablations, trials
 from multisk.reporting.cells import Table
 from multisk.reporting.inputs import Inputs
 from multisk.reporting.pages.page import Page
 from multisk.reporting.panels import Figure
-from multisk.reporting.published import read_published
 from multisk.reporting.recipe_table import published_links, recipe_table
-from multisk.reporting.results import headline
 from multisk.reporting.studies import StudyResult
+from multisk.results import headline
 
 TITLES = {
     "anchors": "How many anchors?",

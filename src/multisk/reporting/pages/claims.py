@@ -1,8 +1,8 @@
 """The page of the claims: each of the paper's claims with a verdict."""
 
+from multisk.claims.declared import read_claims
+from multisk.claims.judged import claims_frame, judge, scales_frame
 from multisk.reporting import verdict_tables
-from multisk.reporting.claims import claims_frame, judge, scales_frame
-from multisk.reporting.declared import read_claims
 from multisk.reporting.inputs import Inputs
 from multisk.reporting.pages.page import Page
 

@@ -4,13 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from multisk.reporting import facts, figures, published_tables, tables, wording
-from multisk.reporting.cells import Table
-from multisk.reporting.inputs import Inputs
-from multisk.reporting.notice import notice
-from multisk.reporting.pages.page import Page
-from multisk.reporting.panels import Figure
-from multisk.reporting.published import (
+from multisk.claims.published import (
     PAPER,
     Published,
     PublishedRow,
@@ -18,8 +12,14 @@ from multisk.reporting.published import (
     published_frame,
     read_published,
 )
+from multisk.reporting import facts, figures, published_tables, tables, wording
+from multisk.reporting.cells import Table
+from multisk.reporting.inputs import Inputs
+from multisk.reporting.notice import notice
+from multisk.reporting.pages.page import Page
+from multisk.reporting.panels import Figure
 from multisk.reporting.published_tables import DATASETS
-from multisk.reporting.results import headline
+from multisk.results import headline
 
 SPREAD = "mean ± standard deviation (n − 1) over the seeds linked; R@K and GeoMean in percent, MedR in ranks."
 HEADLINE = f"T{wording.HEADLINE[1:]}: {SPREAD} The leading mean of each column is bold."

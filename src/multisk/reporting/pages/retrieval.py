@@ -7,7 +7,7 @@ from multisk.corpora.manifest import Corpus
 from multisk.reporting import gallery, wording
 from multisk.reporting.inputs import Inputs
 from multisk.reporting.pages.page import Page
-from multisk.reporting.results import SETTINGS, ordered
+from multisk.results import SETTINGS, ordered
 
 
 def build(inputs: Inputs) -> Page:

@@ -1,0 +1,1 @@
+"""Benchmarks: what they are, and readers of how they were published."""

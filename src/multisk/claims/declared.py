@@ -1,0 +1,125 @@
+"""The schema of reports/claims.yaml: comparisons, declared apart from what measures them."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import Field, ValidationError, model_validator
+
+from multisk.claims.verdicts import Rule
+from multisk.errors import InputError, one_line
+from multisk.params import Benchmark
+from multisk.settings import Count, Section
+
+HEADLINE = "headline"  # the direction that evaluation.headline chooses for each method
+
+Checked = TypeVar("Checked", bound=Section)
+
+
+class RetrievalTerm(Section):
+    """A method's retrieval in one condition, and its factor."""
+
+    weight: float
+    method: str
+    benchmark: Benchmark
+    setting: Literal["zero-shot", "fine-tuned"]
+
+
+class AnchorTerm(Section):
+    """What a method's assignments share with the known content of clips, and its factor."""
+
+    weight: float
+    method: str
+    kind: Literal["anchors", "shuffled", "k-means"]
+
+
+class Comparison(Section):
+    """A weighted sum of scores against a threshold."""
+
+    name: str
+    says: str  # what is compared, in one line
+    alternative: Literal["greater", "less"]  # the side of the threshold that the claim foresees
+    threshold: float
+    minimum_seeds: Annotated[int, Field(ge=2)]
+
+
+class RetrievalComparison(Comparison):
+    """R@K in points of the complete benchmark."""
+
+    test: Literal["bootstrap"]
+    metric: Literal["R1", "R5", "R10", "R50"]
+    direction: str  # "headline": text -> video+audio, fused where a model fuses
+    above_chance: bool  # scores count from the chance level of their benchmark
+    terms: Annotated[tuple[RetrievalTerm, ...], Field(min_length=1)]
+
+
+class AnchorComparison(Comparison):
+    """Mutual information with labels, the mean over modalities and labels."""
+
+    test: Literal["jackknife"]
+    metric: Literal["nmi", "ami"]
+    space: Literal["input", "joint"]
+    modalities: Annotated[tuple[Literal["t", "v", "a"], ...], Field(min_length=1)]
+    labels: Annotated[tuple[Literal["action", "thing", "place"], ...], Field(min_length=1)]
+    terms: Annotated[tuple[AnchorTerm, ...], Field(min_length=1)]
+
+
+# The checker names which test it took a comparison for; the file has no such level.
+TESTS = ("bootstrap", "jackknife")
+
+Declared = Annotated[RetrievalComparison | AnchorComparison, Field(discriminator="test")]
+
+
+class Claim(Section):
+    """A claim of the paper, and the comparisons that it stands or falls with."""
+
+    name: str
+    number: Count
+    statement: str
+    reading: str  # how the statement was made testable
+    caveat: str = ""  # what a reader must know beside the verdict
+    rule: Rule
+    comparisons: Annotated[tuple[Declared, ...], Field(min_length=1)]
+
+
+class Claims(Section):
+    """claims.yaml as a whole."""
+
+    level: Annotated[float, Field(gt=0, lt=1)]
+    claims: Annotated[tuple[Claim, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        for names in (
+            [claim.name for claim in self.claims],
+            *([comparison.name for comparison in claim.comparisons] for claim in self.claims),
+        ):
+            twice = {name for name in names if names.count(name) > 1}
+            if twice:
+                raise ValueError(f"the name {min(twice)!r} is used twice; give each its own")
+        return self
+
+
+def read_claims(path: Path) -> Claims:
+    """Read the declared comparisons; raise InputError with one line for what is wrong."""
+    return read_checked(path, Claims)
+
+
+def read_checked(path: Path, schema: type[Checked]) -> Checked:
+    """Read a YAML file of a schema; raise InputError with one line for what is wrong."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        content: Any = YAML(typ="safe", pure=True).load(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; git restore it") from None
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        raise InputError(f"{path}: cannot be read as YAML: {one_line(error)}") from None
+    try:
+        return schema.model_validate(content)
+    except ValidationError as error:
+        problems = error.errors()
+        first = problems[0]
+        key = ".".join(str(part) for part in first["loc"] if part not in TESTS) or "the whole file"
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise InputError(f"{path}: {key}: {first['msg']}, found {first['input']!r:.80}{more}") from None

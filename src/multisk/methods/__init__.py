@@ -1,0 +1,1 @@
+"""Methods as data: recipes, models, pretraining."""

@@ -1,0 +1,41 @@
+"""A method of params.yaml as a model."""
+
+from typing import Any
+
+from multisk.models import build_model
+from multisk.models.settings import Model
+from multisk.params import Params
+from multisk.sampling.settings import PretrainClips
+
+TRAINING_CODE = (
+    "sampling",
+    "models",
+    "losses",
+    "sinkhorn.py",
+    "training",
+    "methods/model.py",
+    "methods/pretraining.py",
+)
+
+
+def method_model(params: Params, method: str, dimensions: dict[str, int]) -> Any:
+    """Build a method's model, with weights from torch's global generator.
+
+    dimensions: `text_dimension` and `video_dimension`, as `ClipSource.dimensions` gives them
+    """
+    recipe = params.method(method)
+    anchors = recipe.sspc.anchors if recipe.sspc else None
+    return build_model(
+        recipe.model,
+        params.model,
+        anchors=anchors,
+        architecture=recipe.architecture,
+        positions=position_counts(params.model, params.clips.pretrain),
+        **dimensions,
+    )
+
+
+def position_counts(model: Model, clips: PretrainClips) -> dict[str, int]:
+    """Return how many tokens a pretraining clip has, by modality."""
+    audio = -(-clips.audio_frames // 2 ** len(model.davenet.layers))
+    return {"t": clips.words, "v": clips.video_tokens, "a": audio}

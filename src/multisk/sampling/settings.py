@@ -1,0 +1,42 @@
+"""The settings of clips: how they are cut, and into how many tokens."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from multisk.settings import Count, Fraction, Positive, Section
+
+TokenSampling = Literal["clip", "nearest", "max_pool"]  # how too many features become video_tokens
+
+
+class PretrainClips(Section):
+    """How training clips are cut from narrated videos (paper: inputs)."""
+
+    corpus: str
+    share: Annotated[float, Field(gt=0, le=1)]  # of the training videos; a larger one contains a smaller one
+    misaligned: Fraction  # share of the narrated clips that get the words of another video
+    clips_per_video: Count
+    seconds: Positive
+    video_tokens: Count
+    audio_frames: Count
+    words: Count
+    sampling: TokenSampling
+    shift_audio: bool  # as released: the audio window lies half a clip later than the text
+
+
+class BenchmarkClips(Section):
+    """How a benchmark's clips become tokens, and how many clips the full benchmark has."""
+
+    corpus: str
+    video_tokens: Count
+    audio_frames: Count
+    words: Count
+    sampling: TokenSampling
+    segments: Count  # cut each clip into so many pieces, embedded one by one and averaged; 1: at once
+    complete_size: Count | None  # None: the number of test clips that the corpus lists
+
+    @model_validator(mode="after")
+    def _segments_divide_tokens(self) -> Self:
+        if self.video_tokens % self.segments or self.audio_frames % self.segments:
+            raise ValueError(f"segments ({self.segments}) must divide video_tokens and audio_frames")
+        return self
