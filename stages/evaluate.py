@@ -5,10 +5,11 @@ from typing import get_args
 import pandas as pd
 
 from multisk import console
+from multisk.files import file_digest, write_json
 from multisk.layout import Layout
 from multisk.params import Benchmark, load_params, sections
 from multisk.pipeline.evaluate import evaluate, merged, test_sizes, weights_of
-from multisk.resumable import code_digest, file_digest, resumable, write_json
+from multisk.resumable import code_digest, resumable
 from multisk.sampling.source import ClipSource
 from multisk.side_by_side import side_by_side
 from multisk.tracking import read_steps

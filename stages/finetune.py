@@ -3,11 +3,12 @@
 from typing import get_args
 
 from multisk import console
+from multisk.files import file_digest
 from multisk.layout import Layout
 from multisk.methods.model import TRAINING_CODE
 from multisk.params import Benchmark, load_params, sections
 from multisk.pipeline.finetune import finetune
-from multisk.resumable import code_digest, file_digest, resumable
+from multisk.resumable import code_digest, resumable
 from multisk.sampling.source import ClipSource
 from multisk.side_by_side import side_by_side
 

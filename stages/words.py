@@ -9,10 +9,10 @@ from multisk.corpora.manifest import Corpus
 from multisk.features.clip import clip_digest, clip_name, import_clip_words
 from multisk.features.words import train_words
 from multisk.features.wordvectors import import_words, source_digest
+from multisk.files import digest
 from multisk.layout import Layout
 from multisk.params import Params, load_params, sections
 from multisk.pipeline.records import recorded
-from multisk.resumable import digest
 
 CODE = ("features/words.py", "features/clip.py", "features/wordvectors.py")
 

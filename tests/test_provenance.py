@@ -3,8 +3,8 @@ import subprocess
 import pytest
 import torch
 
+from multisk.files import file_digest
 from multisk.provenance import provenance, source_difference
-from multisk.resumable import file_digest
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pytest
 
 from multisk.errors import InputError
-from multisk.resumable import code_digest, digest, file_digest, read_json, resumable, write_json
+from multisk.resumable import code_digest, resumable
 
 
 @pytest.fixture(autouse=True)
@@ -50,21 +50,3 @@ def test_two_processes_do_not_work_on_one_output(tmp_path):
 def test_changed_code_is_another_identity():
     assert code_digest("sinkhorn.py") != code_digest("losses")
     assert code_digest("sinkhorn.py") == code_digest("sinkhorn.py")
-
-
-def test_digest_does_not_depend_on_the_order_of_keys():
-    assert digest({"a": 1, "b": [1, 2]}) == digest({"b": [1, 2], "a": 1})
-    assert digest({"a": 1}) != digest({"a": 2})
-
-
-def test_json_that_is_missing_or_damaged_is_named(tmp_path):
-    path = tmp_path / "x.json"
-    with pytest.raises(InputError, match=r"x\.json: no such file"):
-        read_json(path)
-    write_json(path, {"a": 1})
-    assert read_json(path) == {"a": 1}
-    path.write_text('{"a"')
-    with pytest.raises(InputError, match=r"x\.json: damaged"):
-        read_json(path)
-    with pytest.raises(InputError, match=r"no\.json"):
-        file_digest(tmp_path / "no.json")

@@ -4,8 +4,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from multisk.files import file_digest, write_json
 from multisk.params.tracking import Tracking
-from multisk.resumable import file_digest, write_json
 from multisk.tracking import Run
 from multisk.tracking.registry import Registry, register
 

@@ -11,8 +11,8 @@ import urllib.request
 
 import pytest
 
+from multisk.files import read_json
 from multisk.params.tracking import Tracking
-from multisk.resumable import read_json
 from multisk.tracking import Mirror, Run, read_steps
 from multisk.tracking.sync import mirror_all, run_folders
 

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from multisk.resumable import file_digest
+from multisk.files import file_digest
 
 PACKAGES = ("torch", "torchvision", "torchaudio", "timm", "mlflow", "dvc", "numpy", "av", "librosa", "gensim")
 PRODUCTS = ("dvc.lock", "reports")  # the pipeline itself writes these, so they do not make a tree dirty

@@ -14,8 +14,8 @@ import pandas as pd
 
 from multisk.errors import InputError
 from multisk.evaluation.headline import headline as headline_direction
+from multisk.files import digest, read_json
 from multisk.params import load_params
-from multisk.resumable import digest, read_json
 from multisk.tracking import RECORD, STEPS, flatten, read_steps
 
 SETTINGS = ("zero-shot", "fine-tuned")

@@ -5,8 +5,6 @@ hidden folder named after what identifies the work; it becomes the output by one
 """
 
 import fcntl
-import hashlib
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,20 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from multisk.errors import InputError
-
-
-def digest(identity: Any) -> str:
-    """Return the sha256 of anything that JSON can write, independent of the order of keys."""
-    return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """Return the sha256 of a file; raise InputError when it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; run the stage that makes it (dvc repro)") from None
+from multisk.files import digest, file_digest
 
 
 def code_digest(*parts: str) -> str:
@@ -72,21 +57,3 @@ def _take(lock: IO[str], attempts: Path) -> None:
         raise InputError(
             f"{attempts}: another process is at work there; wait for it or stop it, then run dvc repro"
         ) from None
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON so that a reader finds the old content or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
-    temporary.replace(path)
-
-
-def read_json(path: Path) -> Any:
-    """Read JSON; raise InputError when it is missing or damaged."""
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; run the stage that makes it (dvc repro)") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: damaged ({error}); delete it and run dvc repro") from None

@@ -20,7 +20,7 @@ from multisk.features.extraction import extract
 from multisk.features.extractors import Extractors, prepare_extractors
 from multisk.features.settings import Words
 from multisk.features.words import open_words, words_digest
-from multisk.resumable import read_json
+from multisk.files import read_json
 from multisk.sampling import CaptionedClips
 from multisk.sampling.settings import BenchmarkClips
 

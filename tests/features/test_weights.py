@@ -12,7 +12,7 @@ from multisk.features.appearance import AppearanceNetwork
 from multisk.features.extractors import Extractors, prepare_extractors
 from multisk.features.motion import ResNeXt3d
 from multisk.features.weights import load_weights
-from multisk.resumable import read_json
+from multisk.files import read_json
 
 SIZES = {"blocks": (1, 1, 1, 1), "cardinality": 2, "width": 4}
 

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from multisk.corpora.manifest import write_corpus
 from multisk.features.words import WordVectors
-from multisk.resumable import read_json
+from multisk.files import read_json
 
 REPOSITORY = Path(__file__).parents[2]
 KNOWN = {"the": 0.5, "onion": 1.5, "Onion": 2.5, "pan": -1.0, "unused": 9.0}

@@ -16,8 +16,8 @@ from ruamel.yaml import YAML
 
 from multisk.benchmarks.msrvtt import register_msrvtt
 from multisk.features.store import FeatureStore
+from multisk.files import read_json
 from multisk.pipeline.features import _share
-from multisk.resumable import read_json
 
 pytestmark = pytest.mark.slow
 

@@ -9,9 +9,9 @@ from safetensors.numpy import load_file, save_file
 
 from multisk.errors import InputError
 from multisk.features.words import WordVectors
+from multisk.files import read_json, write_json
 from multisk.methods.trained import TrainedModel
 from multisk.params import load_params
-from multisk.resumable import read_json, write_json
 from multisk.search.index import Index, index_videos
 from multisk.search.page import write_search_page
 from multisk.search.search import Searcher, search

@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from safetensors.numpy import load_file
 
 from multisk.features.store import FeatureStore
-from multisk.resumable import read_json
+from multisk.files import read_json
 from multisk.tracking import read_steps
 
 pytestmark = pytest.mark.slow

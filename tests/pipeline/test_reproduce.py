@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file
 
 from multisk.errors import InputError
+from multisk.files import read_json, write_json
 from multisk.params import load_params
 from multisk.reproduce import compare, find_run, validate
-from multisk.resumable import read_json, write_json
 
 pytestmark = pytest.mark.slow
 

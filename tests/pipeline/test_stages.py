@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from multisk.resumable import read_json
+from multisk.files import read_json
 from multisk.tracking import read_steps
 
 pytestmark = pytest.mark.slow

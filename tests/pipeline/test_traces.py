@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from tests.reporting import audit
 
 from multisk.evaluation.headline import headline
-from multisk.resumable import read_json
+from multisk.files import read_json
 from multisk.tracking.mirror import metric_name
 
 pytestmark = pytest.mark.slow

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
+from multisk.files import read_json
 from multisk.params import load_params
-from multisk.resumable import read_json
 from multisk.tracking import Mirror
 from multisk.tracking.files import moments
 

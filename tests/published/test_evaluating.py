@@ -13,9 +13,9 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
+from multisk.files import read_json
 from multisk.models.release import to_release
 from multisk.models.release_config import model_from_release_config
-from multisk.resumable import read_json
 
 ARCHITECTURES = {
     "sspc": ("TransformerPerModalityModel2", {"anc_len_txt": 3}),

@@ -15,9 +15,9 @@ from safetensors.torch import save_file as save_weights
 
 from multisk.corpora.manifest import Corpus, write_corpus
 from multisk.evaluation.embed import EmbeddedSet
+from multisk.files import file_digest, write_json
 from multisk.models import build_model
 from multisk.params import Params, load_params
-from multisk.resumable import file_digest, write_json
 from multisk.search.index import Made, token_budget
 
 CLIPS, PER_VIDEO, SECONDS = 1000, 20, 8.0

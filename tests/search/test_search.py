@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from multisk.errors import InputError
 from multisk.evaluation.embed import EmbeddedSet
+from multisk.files import write_json
 from multisk.methods.trained import TrainedModel
-from multisk.resumable import write_json
 from multisk.search.index import Index
 from multisk.search.search import Searcher, search
 

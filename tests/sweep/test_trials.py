@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from multisk.files import read_json
 from multisk.layout import Layout
 from multisk.params import load_params
-from multisk.resumable import read_json
 from multisk.sampling.source import ClipSource
 from multisk.sweep import seed
 from multisk.sweep.study import sweep

@@ -7,7 +7,7 @@ import time
 import pandas as pd
 import pytest
 
-from multisk.resumable import read_json
+from multisk.files import read_json
 from multisk.tracking import read_steps
 
 

@@ -15,8 +15,8 @@ from multisk.training.checkpoint import (
     load_checkpoint,
     random_state,
     refuse_other_settings,
-    replacing,
     save_checkpoint,
+    saving,
     set_random_state,
 )
 
@@ -63,7 +63,7 @@ def test_a_full_disk_while_weights_are_written_is_one_line(tmp_path: Path) -> No
     with (
         file_size_limit(2048),
         pytest.raises(InputError, match=r"w\.safetensors: cannot be written"),
-        replacing(tmp_path / "w.safetensors") as temporary,
+        saving(tmp_path / "w.safetensors") as temporary,
     ):
         save_file({"w": torch.zeros(4096)}, temporary)
     assert list(tmp_path.iterdir()) == []

@@ -13,9 +13,9 @@ from multisk.corpora.manifest import CLIP_COLUMNS, write_corpus
 from multisk.corpora.media import find_media, header_seconds, video_table
 from multisk.corpora.registered import Registered, registered
 from multisk.errors import InputError
+from multisk.files import file_digest
 from multisk.published.findings import Findings
 from multisk.published.tables import read_json
-from multisk.resumable import file_digest
 
 LONGEST = 60.0  # seconds; for a file that does not say how long it lasts: reading stops where it ends
 

@@ -14,9 +14,9 @@ from multisk.corpora.manifest import CLIP_COLUMNS, write_corpus
 from multisk.corpora.media import find_media, video_table
 from multisk.corpora.registered import Registered, registered
 from multisk.errors import InputError
+from multisk.files import file_digest
 from multisk.published.findings import Findings
 from multisk.published.tables import as_number, read_csv, read_json
-from multisk.resumable import file_digest
 
 SPLITS = {"training": "train", "validation": "validation", "testing": "test"}
 COLUMNS = ("video_id", "start", "end", "text")

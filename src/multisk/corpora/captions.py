@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from multisk.corpora.manifest import CAPTION_COLUMNS, write_text
+from multisk.corpora.manifest import CAPTION_COLUMNS
 from multisk.errors import InputError, one_line
+from multisk.files import write_text
 from multisk.published.findings import Findings
 from multisk.published.tables import as_number, read_csv
 from multisk.published.unpickle import load_plain

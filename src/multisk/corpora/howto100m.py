@@ -9,8 +9,8 @@ from multisk.corpora.manifest import write_corpus
 from multisk.corpora.media import find_media, video_table
 from multisk.corpora.registered import Registered, registered
 from multisk.errors import InputError
+from multisk.files import file_digest
 from multisk.published.findings import Findings
-from multisk.resumable import file_digest
 
 
 def register_howto100m(

@@ -22,6 +22,7 @@ from typing import Any, Literal, Self, get_args
 import pandas as pd
 
 from multisk.errors import InputError, one_line
+from multisk.files import replacing, write_text
 
 Role = Literal["narrated", "captioned"]
 SPLITS = ("train", "validation", "test")
@@ -125,27 +126,14 @@ def write_corpus(
     (folder / "corpus.json").unlink(missing_ok=True)
     for table_name, table in {"videos": videos, "clips": clips, "truth": truth}.items():
         if table is not None:
-            _write_table(folder / f"{table_name}.parquet", table)
+            with replacing(folder / f"{table_name}.parquet") as temporary:
+                table.to_parquet(temporary, index=False)
     for video_id, table in captions.items():
         write_text(folder / "captions" / f"{video_id}.csv", table.to_csv(index=False, lineterminator="\n"))
     head = {"name": name, "role": role, "description": description, "source": source}
     head["digest"] = _digest(head, videos, clips, captions)
     write_text(folder / "corpus.json", json.dumps(head, indent=2) + "\n")
     return Corpus.open(folder)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file that is either complete or absent."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".tmp")
-    partial.write_text(text)
-    partial.replace(path)
-
-
-def _write_table(path: Path, table: pd.DataFrame) -> None:
-    partial = path.with_name(path.name + ".tmp")
-    table.to_parquet(partial, index=False)
-    partial.replace(path)
 
 
 def _digest(

@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from multisk.errors import InputError
+from multisk.files import read_json, replacing, write_json
 from multisk.models.embeddings import averaged_pairs
-from multisk.resumable import read_json, write_json
 from multisk.sampling.collate import Item, collate_clips
 from multisk.side_by_side import place
 
@@ -45,9 +45,8 @@ class EmbeddedSet:
         """Write `embeddings.safetensors` and `embeddings.json` (ids and captions) into a folder."""
         tensors = {f"{part}/{key}": rows for part in PARTS for key, rows in getattr(self, part).items()}
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / "embeddings.safetensors.tmp"
-        temporary.write_bytes(save(tensors))
-        temporary.replace(folder / "embeddings.safetensors")
+        with replacing(folder / "embeddings.safetensors") as temporary:
+            temporary.write_bytes(save(tensors))
         write_json(folder / "embeddings.json", {"clip_ids": self.clip_ids, "captions": self.captions})
 
     @classmethod

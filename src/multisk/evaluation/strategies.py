@@ -19,7 +19,6 @@ from multisk.errors import InputError
 from multisk.evaluation.embed import EmbeddedSet, average_rows
 from multisk.evaluation.ranking import Metrics, chance_level
 from multisk.evaluation.settings import Evaluate
-from multisk.params import Benchmark
 from multisk.sampling.settings import BenchmarkClips
 from multisk.sampling.tokens import unit_length
 
@@ -34,7 +33,7 @@ COLUMNS = ("strategy", "direction", "metric", "value", "chance")
 
 
 def readings(
-    settings: Evaluate, benchmark: Benchmark, clips: BenchmarkClips
+    settings: Evaluate, benchmark: str, clips: BenchmarkClips
 ) -> Iterator[tuple[str, BenchmarkClips]]:
     """Yield each chosen strategy for clips with how it reads them.
 

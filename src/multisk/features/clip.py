@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from multisk.errors import InputError, one_line
 from multisk.features.settings import Words
-from multisk.resumable import digest, file_digest
+from multisk.files import digest, file_digest
 
 PREFIX = "clip:"
 REMEDY = "name a folder that transformers' save_pretrained wrote, with model.safetensors in it"

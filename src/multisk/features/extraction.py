@@ -30,7 +30,7 @@ from multisk.features.notes import short_note, write_notes
 from multisk.features.settings import Features
 from multisk.features.sources import sources_of, unchanged, write_sources
 from multisk.features.store import FeatureStore, StoreWriter, Stream
-from multisk.resumable import digest
+from multisk.files import digest
 
 log = logging.getLogger(__name__)
 

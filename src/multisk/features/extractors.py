@@ -27,7 +27,7 @@ from multisk.features.decode import MediaReader, Sampling
 from multisk.features.motion import MotionNetwork, ResNeXt3d
 from multisk.features.settings import Features
 from multisk.features.weights import load_weights
-from multisk.resumable import digest, file_digest, read_json, write_json
+from multisk.files import digest, file_digest, read_json, write_json
 
 NETWORKS = ("appearance", "motion")
 CALIBRATION_BATCH = 128

@@ -10,6 +10,7 @@ import pandas as pd
 
 from multisk.corpora.manifest import Corpus
 from multisk.features.store import FeatureStore
+from multisk.files import write_text
 
 FILES = "files.csv"
 
@@ -28,9 +29,7 @@ def write_file_table(corpus: Corpus, store: FeatureStore) -> pd.DataFrame:
     table.loc[table["video_id"].isin(failed.index), "status"] = "failed"
     table["reason"] = [failed.get(video, "") for video in table["video_id"]]
     table = table.join(lengths[store.streams()], on="video_id")
-    partial = store.folder / f"{FILES}.tmp"
-    table.to_csv(partial, index=False, lineterminator="\n")
-    partial.replace(store.folder / FILES)
+    write_text(store.folder / FILES, table.to_csv(index=False, lineterminator="\n"))
     return table
 
 

@@ -20,9 +20,9 @@ from tqdm import tqdm
 from multisk.errors import InputError
 from multisk.features.store import Stream
 from multisk.features.streams import BANDS, RATES, checked_stream, nothing
+from multisk.files import digest
 from multisk.published.ahead import read_ahead
 from multisk.published.npz import NpzArray
-from multisk.resumable import digest
 
 NAMES = {
     "appearance": ("{path}/{id}_2d.npz", "{path}_2d.npz"),

@@ -4,6 +4,7 @@ import pandas as pd
 
 from multisk.features.filetable import FILES
 from multisk.features.store import FeatureStore
+from multisk.files import write_text
 
 SHORTEST_PART, LONGEST_REST = 0.9, 1.0  # of what the header says; seconds; headers are often a little off
 
@@ -27,9 +28,7 @@ def write_notes(table: pd.DataFrame, store: FeatureStore) -> pd.DataFrame:
         for video, status, reason in zip(table["video_id"], table["status"], table["reason"], strict=True)
     ]
     table = table.assign(reason=reasons)
-    partial = store.folder / f"{FILES}.tmp"
-    table.to_csv(partial, index=False, lineterminator="\n")
-    partial.replace(store.folder / FILES)
+    write_text(store.folder / FILES, table.to_csv(index=False, lineterminator="\n"))
     return table
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError, one_line
+from multisk.files import replacing
 
 SOURCES = "sources.parquet"
 COLUMNS = ["video_id", "path", "bytes", "modified", "extractors"]
@@ -44,9 +45,8 @@ def write_sources(folder: Path, now: pd.DataFrame, todo: Collection[str]) -> Non
     others = before[before["video_id"].isin(now["video_id"]) & ~before["video_id"].isin(todo)]
     table = pd.concat([others, now[now["video_id"].isin(todo)]], ignore_index=True)
     if not table.equals(before):
-        partial = folder / f"{SOURCES}.tmp"
-        table.to_parquet(partial, index=False)
-        partial.replace(folder / SOURCES)
+        with replacing(folder / SOURCES) as temporary:
+            table.to_parquet(temporary, index=False)
 
 
 def _status(path: Path) -> tuple[int, int]:

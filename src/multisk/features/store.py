@@ -28,6 +28,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from multisk.errors import InputError, one_line
+from multisk.files import replacing
 
 log = logging.getLogger(__name__)
 
@@ -314,9 +315,8 @@ def _waiting(folder: Path) -> list[Path]:
 def _write_waiting(path: Path, fingerprint: str, added: Sequence[Added]) -> None:
     rows = [(video, name, seconds, s.rate, s.status, s.reason) for video, name, seconds, s in added]
     arrays = {str(row): stream.features for row, (*_, stream) in enumerate(added)}
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(save(arrays, {"fingerprint": fingerprint, "rows": json.dumps(rows)}))
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_bytes(save(arrays, {"fingerprint": fingerprint, "rows": json.dumps(rows)}))
 
 
 def _read_waiting(path: Path) -> tuple[str, list[Added]]:
@@ -352,9 +352,8 @@ def _half(video_id: str, name: str, stream: Stream) -> np.ndarray:
 def _save_shard(path: Path, features: np.ndarray, before: str) -> str:
     """Write a shard; return the digest of it and of those `before`."""
     content = save({"features": features})
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
     digest = hashlib.sha256(before.encode())
     digest.update(content)
     return digest.hexdigest()
@@ -373,9 +372,8 @@ def write_index(folder: Path, rows: Sequence[Any], metadata: Mapping[str, str]) 
     """Replace the index by these rows, as COLUMNS names them."""
     table = pa.Table.from_pandas(pd.DataFrame(rows, columns=list(COLUMNS)), preserve_index=False)
     texts = {**(table.schema.metadata or {}), **metadata}
-    temporary = folder / "index.parquet.tmp"
-    pq.write_table(table.replace_schema_metadata(texts), temporary)
-    temporary.replace(folder / "index.parquet")
+    with replacing(folder / "index.parquet") as temporary:
+        pq.write_table(table.replace_schema_metadata(texts), temporary)
 
 
 def _read_index(path: Path) -> tuple[pd.DataFrame, dict[str, str]]:

@@ -16,8 +16,8 @@ from multisk.errors import InputError
 from multisk.features.howto_tree import KEYS, Scan, described
 from multisk.features.store import FeatureStore, write_index
 from multisk.features.streams import RATES, seconds_of
+from multisk.files import write_json
 from multisk.published.npz import NpzArray
-from multisk.resumable import write_json
 
 MARK = "tree.json"
 MAPPED = 64  # files held open; a worker reads a few clips of one video, then of another

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from multisk.errors import InputError, one_line
-from multisk.resumable import file_digest
+from multisk.files import file_digest
 
 
 def load_weights(

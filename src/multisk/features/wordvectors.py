@@ -29,7 +29,7 @@ from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
 from multisk.features.settings import Words
 from multisk.features.words import TOKEN
-from multisk.resumable import digest, file_digest, read_json, write_json
+from multisk.files import digest, file_digest, read_json, write_json
 
 log = logging.getLogger(__name__)
 

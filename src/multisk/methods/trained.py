@@ -9,11 +9,11 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from multisk.errors import InputError, one_line
+from multisk.files import file_digest, read_json
 from multisk.models import build_model
 from multisk.models.davenet import ResDavenet
 from multisk.models.settings import Model
 from multisk.models.weights import load_weights
-from multisk.resumable import file_digest, read_json
 from multisk.training.settings import Method
 
 WIDTHS = {  # the first layer that meets words, or video features, in each kind of model

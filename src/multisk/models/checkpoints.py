@@ -21,12 +21,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from multisk.errors import InputError, one_line
+from multisk.files import file_digest, read_json, write_json
 from multisk.models.release import StateDict, from_release
 from multisk.models.release_config import ReleasedModel, model_from_release_config
 from multisk.models.weights import load_weights
 from multisk.published.tables import read_settings
 from multisk.published.unpickle import RefusalError, numpy_scalars
-from multisk.resumable import file_digest, read_json, write_json
 
 log = logging.getLogger(__name__)
 

@@ -23,11 +23,11 @@ from multisk.features.clip import ClipWords, clip_name, import_clip_words
 from multisk.features.tree_store import open_features
 from multisk.features.words import WordVectors, words_digest
 from multisk.features.wordvectors import import_words
+from multisk.files import digest, file_digest, read_json
 from multisk.layout import Layout
 from multisk.methods.trained import TrainedModel
 from multisk.params import Benchmark, Params, sections
 from multisk.pipeline.evaluate import TEST_SPLIT
-from multisk.resumable import digest, file_digest, read_json
 from multisk.sampling import CaptionedClips
 from multisk.sampling.reader import video_dimension
 from multisk.tracking import METRICS, RECORD, Run

@@ -15,11 +15,11 @@ from multisk.evaluation.gallery import gallery
 from multisk.evaluation.ranking import chance_level
 from multisk.evaluation.retrieval import Retrieval, retrieve
 from multisk.evaluation.strategies import LONG_VIDEO, long_videos, readings, strategy_table
+from multisk.files import digest
 from multisk.layout import Layout
 from multisk.methods.model import method_model
 from multisk.models.weights import load_weights
 from multisk.params import Benchmark, Params, sections
-from multisk.resumable import digest
 from multisk.sampling import CaptionedClips
 from multisk.sampling.settings import BenchmarkClips
 from multisk.sampling.source import ClipSource

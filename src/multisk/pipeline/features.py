@@ -17,10 +17,10 @@ from multisk.features.notes import count_notes
 from multisk.features.sources import made_with
 from multisk.features.store import FeatureStore, fingerprint_of
 from multisk.features.wordvectors import import_words, source_digest
+from multisk.files import digest, file_digest
 from multisk.layout import Layout
 from multisk.params import Params, sections
 from multisk.pipeline.records import recorded
-from multisk.resumable import digest, file_digest
 
 CODE = ("features", "pipeline/features.py")
 WORDS_CODE = ("features/words.py", "features/clip.py", "features/wordvectors.py")

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
+from multisk.files import file_digest
 from multisk.losses.settings import Contrastive, PairWeights
 from multisk.methods.model import method_model
 from multisk.models.weights import load_weights
 from multisk.params import Benchmark, Params, sections
-from multisk.resumable import file_digest
 from multisk.sampling import CaptionedClips, collate_clips
 from multisk.sampling.source import ClipSource
 from multisk.tracking import Run

@@ -25,9 +25,9 @@ from multisk.features.packing import pack
 from multisk.features.store import FeatureStore
 from multisk.features.streams import seconds_of
 from multisk.features.tree_store import forget_tree, write_tree_index
+from multisk.files import digest, file_digest
 from multisk.pipeline.replacing import check_files, check_tree
 from multisk.published.findings import Findings
-from multisk.resumable import digest, file_digest
 
 SHARD_MEGABYTES = 256
 TREE_SHARD_MEGABYTES = 2048  # each shard costs a rewrite of an index with millions of rows

@@ -7,7 +7,7 @@ from typing import Any
 from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
 from multisk.features.tree_store import MARK, open_features
-from multisk.resumable import file_digest
+from multisk.files import file_digest
 
 REMEDY = "give --replace to drop what is there"
 

@@ -15,12 +15,12 @@ from multisk.errors import InputError
 from multisk.features.extraction import stream_rates
 from multisk.features.packing import CHECKSUMS, verify
 from multisk.features.tree_store import TreeStore, open_features
+from multisk.files import read_json
 from multisk.layout import Layout
 from multisk.params import Params
 from multisk.preflight.checks import Check
 from multisk.preflight.given import USES, Given, Use, corpus_name, has_videos, rendered, streams_of
 from multisk.preflight.obtain import OBTAIN
-from multisk.resumable import read_json
 from multisk.sampling.reader import VIDEO_STREAMS
 
 SAMPLE = 200  # files of a tree that are looked for, of millions

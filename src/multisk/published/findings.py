@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from multisk.resumable import write_json
+from multisk.files import write_json
 
 log = logging.getLogger(__name__)
 SHOWN = 5  # lines per kind

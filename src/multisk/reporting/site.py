@@ -11,6 +11,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from multisk.files import write_text
 from multisk.reporting.inputs import Inputs
 from multisk.reporting.markdown import results_markdown, summary_markdown
 from multisk.reporting.notice import footer
@@ -29,12 +30,12 @@ def write_report(sources: ReportSources, folder: Path) -> None:
     inputs = Inputs.read(sources)
     pages = [page.build(inputs) for page in PAGES]
     for name, text in zip((page.file for page in pages), _rendered(pages, inputs), strict=True):
-        _write(folder / name, text)
+        write_text(folder / name, text)
     for page in pages:
         for name, table in _data(page):
-            _write(folder / "data" / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
-    _write(folder / "results.md", results_markdown(inputs))
-    _write(folder / "summary.md", summary_markdown(inputs))
+            write_text(folder / "data" / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
+    write_text(folder / "results.md", results_markdown(inputs))
+    write_text(folder / "summary.md", summary_markdown(inputs))
 
 
 def _data(page: Page) -> list[tuple[str, pd.DataFrame]]:
@@ -70,10 +71,3 @@ def _rendered(pages: Sequence[Page], inputs: Inputs) -> list[str]:
 def prose(text: str) -> Markup:
     """Return a text whose `words` are code, as markup."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".tmp")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)

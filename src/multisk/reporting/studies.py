@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from multisk.errors import InputError
+from multisk.files import read_json
 from multisk.results import ReportSources, read_parquet
-from multisk.resumable import read_json
 
 HEAD, TRIALS = "study.json", "trials.parquet"
 COLUMNS = ("number", "seed", "state", "run_id", "run_key", "file", "seconds", "peak_mb", "pareto")

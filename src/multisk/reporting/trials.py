@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from multisk.files import read_json
 from multisk.params import Params
 from multisk.reporting import wording
 from multisk.reporting.cells import (
@@ -28,7 +29,6 @@ from multisk.reporting.ledger import Ledger, run_anchor, run_href
 from multisk.reporting.studies import HEAD, METHOD, TRIALS, StudyResult, interval
 from multisk.reporting.tables import seed_links
 from multisk.results import SETTINGS, ordered
-from multisk.resumable import read_json
 
 STRATEGIES = {  # of evaluation/strategies.py
     "at-once": "the features of a clip as they come, cut where the model's tokens end",

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from multisk.errors import InputError
+from multisk.files import read_json
 from multisk.layout import Layout
 from multisk.reproduce.recorded import Recorded
-from multisk.resumable import read_json
 from multisk.tracking.files import METRICS
 
 STAGES = ("pretrain", "finetune", "evaluate")

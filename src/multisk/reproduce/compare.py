@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import inf, isclose
 from pathlib import Path
 
-from multisk.resumable import file_digest, read_json
+from multisk.files import file_digest, read_json
 from multisk.tracking.files import METRICS, RECORD, STEPS, numbers, read_steps
 
 TIMES = ("seconds", "clips_per_second")  # what no two runs have in common

@@ -5,11 +5,11 @@ from typing import get_args
 import torch
 
 from multisk import console
+from multisk.files import read_json, write_json
 from multisk.layout import Layout
 from multisk.methods.model import method_model
 from multisk.models.weights import load_weights
 from multisk.params import Benchmark, load_params
-from multisk.resumable import read_json, write_json
 from multisk.sampling.source import ClipSource
 from multisk.sweep.validation import Validation
 

@@ -10,8 +10,8 @@ from multisk.features.clip import ClipWords
 from multisk.features.store import FeatureStore
 from multisk.features.tree_store import open_features
 from multisk.features.words import WordVectors, open_words, words_digest
+from multisk.files import digest, file_digest
 from multisk.layout import Layout
-from multisk.resumable import digest, file_digest
 from multisk.sampling.reader import video_dimension
 
 

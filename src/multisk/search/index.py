@@ -28,9 +28,10 @@ from multisk.features.extraction import extract
 from multisk.features.extractors import Extractors
 from multisk.features.settings import Features
 from multisk.features.words import open_words, words_digest
+from multisk.files import digest, file_digest, read_json, write_json
 from multisk.methods.trained import TrainedModel
 from multisk.params import Params
-from multisk.resumable import digest, file_digest, read_json, resumable, write_json
+from multisk.resumable import resumable
 from multisk.sampling import CaptionedClips
 from multisk.sampling.settings import BenchmarkClips
 from multisk.search.clips import cut_clips

@@ -13,8 +13,8 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from multisk.corpora.manifest import write_text
 from multisk.features.thumbnail import QUALITY, thumbnail
+from multisk.files import write_text
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
+from multisk.files import read_json, replacing, write_json
 from multisk.layout import home
 from multisk.params import Params
 from multisk.params.sweep import Between, Optuna, Study
-from multisk.resumable import read_json, write_json
 from multisk.sweep.space import space_of
 from multisk.sweep.trial import INDEX, seeds_of
 from multisk.sweep.validation import DOMAINS, METRIC
@@ -62,9 +62,8 @@ def export(
         "seconds": round(float(table["seconds"].sum()), 3),
     }
     out.mkdir(parents=True, exist_ok=True)
-    temporary = out / "trials.parquet.tmp"
-    table.to_parquet(temporary, index=False)
-    temporary.replace(out / "trials.parquet")
+    with replacing(out / "trials.parquet") as temporary:
+        table.to_parquet(temporary, index=False)
     write_json(out / "study.json", content)
     return content
 

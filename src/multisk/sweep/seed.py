@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from multisk.files import digest
 from multisk.methods.pretraining import pretraining_settings, train_method
 from multisk.params import Benchmark, Params, sections
 from multisk.params.sweep import Study
-from multisk.resumable import digest
 from multisk.sampling.source import ClipSource
 from multisk.sweep.space import Point
 from multisk.sweep.validation import SETTINGS as VALIDATION_SETTINGS

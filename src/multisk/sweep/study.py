@@ -18,11 +18,12 @@ from typing import Any, get_args
 from tqdm import tqdm
 
 from multisk.errors import DivergedError
+from multisk.files import digest
 from multisk.layout import Layout, home
 from multisk.methods.model import TRAINING_CODE
 from multisk.params import Benchmark, Params, sections
 from multisk.params.sweep import Optuna, Study
-from multisk.resumable import code_digest, digest
+from multisk.resumable import code_digest
 from multisk.sampling.source import ClipSource
 from multisk.side_by_side import SideBySide
 from multisk.sweep.export import export

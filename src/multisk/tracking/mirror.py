@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from multisk.files import digest, file_digest, read_json
 from multisk.layout import home
 from multisk.params.tracking import Tracking
-from multisk.resumable import digest, file_digest, read_json
 from multisk.tracking.describe import EXPERIMENTS, NOTE, datasets, experiment_note, run_name, run_tags
 from multisk.tracking.files import (
     METRICS,

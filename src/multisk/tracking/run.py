@@ -9,9 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+from multisk.files import digest, read_json, write_json, write_text
 from multisk.params.tracking import Tracking
 from multisk.provenance import provenance, source_difference
-from multisk.resumable import digest, read_json, write_json
 from multisk.tracking.files import METRICS, PATCH, RECORD, STEPS, SYSTEM, read_steps
 from multisk.tracking.mirror import Mirror
 from multisk.tracking.system import Monitor
@@ -115,9 +115,7 @@ class Run:
         self._steps.close()
         path = self.directory / STEPS
         kept = [json.dumps(row) + "\n" for row in read_steps(path) if row["step"] < step]
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text("".join(kept))
-        temporary.replace(path)
+        write_text(path, "".join(kept))
         self._steps = _append_to(path)
         self.mirror.forget()
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from multisk.files import read_json, write_json
 from multisk.params.tracking import Tracking
-from multisk.resumable import read_json, write_json
 from multisk.tracking.files import RECORD
 from multisk.tracking.mirror import Mirror
 

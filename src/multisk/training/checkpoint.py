@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.swa_utils import AveragedModel
 
 from multisk.errors import InputError, one_line
+from multisk.files import replacing
 from multisk.training.objective import Objective
 
 State = dict[str, Any]
@@ -87,7 +88,7 @@ def save_checkpoint(path: Path, state: State) -> None:
 
     Raises InputError when it cannot be written, for want of space for example; `path` is then untouched.
     """
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with saving(path) as temporary, temporary.open("wb") as file:
         torch.save(state, file)
 
 
@@ -108,16 +109,14 @@ def load_checkpoint(path: Path) -> State:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def saving(path: Path) -> Iterator[Path]:
     """Give a temporary file beside `path`, which replaces it, safely on disk, when the block ends."""
-    temporary = path.with_name(path.name + ".tmp")
     try:
-        yield temporary
-        _synchronize(temporary)
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            yield temporary
+            _synchronize(temporary)
         _synchronize(path.parent)
     except (OSError, RuntimeError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
         raise InputError(
             f"{path}: cannot be written ({_one_line(error)}); what was there is unchanged: make room or "
             "mend the folder's permissions, and the same command goes on"

@@ -24,7 +24,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from multisk.errors import InputError, one_line
-from multisk.resumable import read_json, write_json
+from multisk.files import read_json, write_json
 from multisk.side_by_side import place
 from multisk.training.batches import Batches, Collate
 from multisk.training.checkpoint import (
@@ -33,8 +33,8 @@ from multisk.training.checkpoint import (
     load_checkpoint,
     random_state,
     refuse_other_settings,
-    replacing,
     save_checkpoint,
+    saving,
     set_random_state,
 )
 from multisk.training.ema import averaged_model
@@ -292,7 +292,7 @@ def _gradient_norm(module: nn.Module) -> Tensor:
 
 def _save_weights(model: nn.Module, path: Path) -> None:
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    with replacing(path) as temporary:
+    with saving(path) as temporary:
         save_file(weights, temporary)
 
 
