@@ -67,47 +67,50 @@ def test_seconds_are_written_as_people_do():
     ]
 
 
-def test_a_click_plays_the_segment_and_stops_at_its_end(browser, page):
-    browser.open(page)
-    assert browser.run("document.querySelectorAll('video').length") == 0
-    browser.click("#clip-1 a.stage")
+@pytest.fixture
+def tab(browser, page):
+    """The page in a tab of its own."""
+    tab = browser.new_page()
+    tab.goto(page.as_uri())
+    yield tab
+    tab.close()
+
+
+def test_a_click_plays_the_segment_and_stops_at_its_end(tab):
+    assert tab.locator("video").count() == 0
+    tab.click("#clip-1 a.stage")
     video = CLIP.format(1, "video")
-    browser.wait(f"{video} && {video}.readyState >= 2")
-    assert browser.run(f"{video}.currentSrc").endswith("/my%20videos/soup.mp4#t=2,4")
-    assert browser.run(f"{video}.currentTime") >= 2
-    browser.wait(f"{video}.paused && {video}.currentTime > 3.5")
-    assert browser.run(f"{video}.currentTime") < 4.7
+    tab.wait_for_function(f"{video} && {video}.readyState >= 2")
+    assert tab.evaluate(f"{video}.currentSrc").endswith("/my%20videos/soup.mp4#t=2,4")
+    assert tab.evaluate(f"{video}.currentTime") >= 2
+    tab.wait_for_function(f"{video}.paused && {video}.currentTime > 3.5")
+    assert tab.evaluate(f"{video}.currentTime") < 4.7
 
 
-def test_another_click_closes_the_first_player(browser, page):
-    browser.open(page)
-    browser.click("#clip-1 a.stage")
-    browser.wait(CLIP.format(1, "video"))
-    browser.click("#clip-2 a.stage")
+def test_another_click_closes_the_first_player(tab):
+    tab.click("#clip-1 a.stage")
+    tab.wait_for_selector("#clip-1 video")
+    tab.click("#clip-2 a.stage")
     video = CLIP.format(2, "video")
-    browser.wait(f"{video} && {video}.currentTime >= 2")
-    assert browser.run("document.querySelectorAll('video').length") == 1
-    assert browser.run("document.querySelector('#clip-1 a.stage').offsetHeight") > 0
+    tab.wait_for_function(f"{video} && {video}.currentTime >= 2")
+    assert tab.locator("video").count() == 1
+    assert tab.is_visible("#clip-1 a.stage")
 
 
-def test_keys_choose_play_and_close(browser, page):
-    browser.open(page)
-    browser.press("Tab")
-    browser.press("ArrowRight")
-    assert browser.run("document.activeElement.closest('li').id") == "clip-2"
-    browser.press("ArrowLeft")
-    browser.press("Enter")
+def test_keys_choose_play_and_close(tab):
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("ArrowRight")
+    assert tab.evaluate("document.activeElement.closest('li').id") == "clip-2"
+    tab.keyboard.press("ArrowLeft")
+    tab.keyboard.press("Enter")
     video = CLIP.format(1, "video")
-    browser.wait(f"{video} && document.activeElement == {video}")
-    browser.press("Escape")
-    assert browser.run("document.querySelectorAll('video').length") == 0
-    assert browser.run("document.activeElement.getAttribute('href')") == "../my%20videos/soup.mp4#t=2,4"
+    tab.wait_for_function(f"{video} && document.activeElement == {video}")
+    tab.keyboard.press("Escape")
+    assert tab.locator("video").count() == 0
+    assert tab.evaluate("document.activeElement.getAttribute('href')") == "../my%20videos/soup.mp4#t=2,4"
 
 
-def test_a_file_that_is_gone_is_told_on_the_page(browser, page):
-    browser.open(page)
-    assert "no picture" in browser.run(CLIP.format(3, ".nothing") + ".textContent")
-    browser.click("#clip-3 a.stage")
-    note = CLIP.format(3, ".unplayable")
-    browser.wait(note)
-    assert browser.run(f"{note}.textContent").endswith("../my videos/gone.mp4#t=2,4")
+def test_a_file_that_is_gone_is_told_on_the_page(tab):
+    assert "no picture" in tab.text_content("#clip-3 .nothing")
+    tab.click("#clip-3 a.stage")
+    assert tab.text_content("#clip-3 .unplayable").endswith("../my videos/gone.mp4#t=2,4")

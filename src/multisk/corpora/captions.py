@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
@@ -22,8 +22,11 @@ from multisk.published.tables import as_number, read_csv
 from multisk.published.unpickle import load_plain
 
 CHUNK = 2**22  # characters
-FOLLOWS = re.compile(r"\s*[:,}]")  # a key or value of the object
+BEGIN, NEXT = re.compile(r'\s*\{\s*(\}|(?="))'), re.compile(r'\s*(\}|,\s*(?="))')  # around entries
+COLON = re.compile(r"\s*:\s*")
+DECODER = json.JSONDecoder()
 PICKLES = (".pickle", ".pkl")
+Parsed = tuple[list[tuple[str, Any]], int, bool]  # entries, where they end, and whether the object does
 
 
 class CaptionFiles(Mapping[str, pd.DataFrame]):
@@ -131,69 +134,48 @@ def _listed(values: Any) -> list[Any] | None:
 
 
 def stream_object(path: Path) -> Iterator[tuple[str, Any]]:
-    """Yield the entries of the one object in a JSON file, holding no more than one of them.
+    """Yield the entries of the one object in a JSON file, holding little more than one of them.
 
     Raises InputError for a file that is not one object, or is damaged.
     """
     try:
         with path.open(encoding="utf-8") as file:
-            yield from _Entries(file)
+            yield from _stream(file)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: no complete JSON object ({one_line(error)})") from None
 
 
-class _Entries:
-    """Parses what has been read so far, and reads on where that is not enough."""
+def _stream(file: IO[str]) -> Iterator[tuple[str, Any]]:
+    # By hand: what else streams JSON takes a NaN for damage, which Python itself writes.
+    text, place, closed, parse = "", 0, False, _opening
+    while not closed:
+        try:
+            entries, end, closed = parse(text, place)
+        except ValueError:
+            more = file.read(max(CHUNK, len(text) - place))
+            if not more:
+                raise
+            text, place = text[place:] + more, 0
+        else:
+            yield from entries
+            place, parse = end, _entry
 
-    def __init__(self, file: Any) -> None:
-        self._file, self._text, self._place, self._ended = file, "", 0, False
-        self._decoder = json.JSONDecoder()
 
-    def __iter__(self) -> Iterator[tuple[str, Any]]:
-        self._take("{")
-        if self._peek() == "}":
-            return
-        while True:
-            key = self._value()
-            self._take(":")
-            yield str(key), self._value()
-            if self._take(",}") == "}":
-                return
+def _opening(text: str, place: int) -> Parsed:
+    found = _match(BEGIN, text, place)
+    return [], found.end(), found[1] == "}"
 
-    def _more(self) -> bool:
-        chunk = self._file.read(max(CHUNK, len(self._text) - self._place))
-        self._text, self._place = self._text[self._place :] + chunk, 0
-        self._ended = not chunk
-        return not self._ended
 
-    def _peek(self) -> str:
-        while True:
-            while self._place < len(self._text):
-                if not self._text[self._place].isspace():
-                    return self._text[self._place]
-                self._place += 1
-            if not self._more():
-                raise ValueError("it ends too early")
+def _entry(text: str, place: int) -> Parsed:
+    key, end = DECODER.raw_decode(text, place)
+    value, end = DECODER.raw_decode(text, _match(COLON, text, end).end())
+    # A number may go on behind what has been read; what follows a value tells that it is whole.
+    found = _match(NEXT, text, end)
+    return [(key, value)], found.end(), found[1] == "}"
 
-    def _take(self, expected: str) -> str:
-        found = self._peek()
-        if found not in expected:
-            raise ValueError(f"expected {' or '.join(expected)}, found {found!r}")
-        self._place += 1
-        return found
 
-    def _value(self) -> Any:
-        self._peek()
-        while True:
-            try:
-                value, end = self._decoder.raw_decode(self._text, self._place)
-            except json.JSONDecodeError:
-                if not self._more():
-                    raise
-                continue
-            # A number may go on behind what has been read; what follows a value tells that it is whole.
-            if FOLLOWS.match(self._text, end):
-                self._place = end
-                return value
-            if not self._more():
-                raise ValueError("it ends too early, or something is missing between two values")
+def _match(pattern: re.Pattern[str], text: str, place: int) -> re.Match[str]:
+    found = pattern.match(text, place)
+    if found is None:
+        raise ValueError("it ends too early, or something is missing between two values")
+    return found

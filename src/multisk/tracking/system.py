@@ -1,6 +1,7 @@
 """What a run takes of the machine: samples in `system.jsonl`, and the peaks of memory.
 
 Samples carry MLflow's own names, so that its page "System metrics" shows them. A megabyte is 10^6 bytes.
+MLflow's own monitor sends each sample to a tracker, which has to be up meanwhile, and knows no peaks.
 """
 
 import json
