@@ -27,11 +27,11 @@ $(INSTALLED): requirements.txt pyproject.toml
 	uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-repro: setup ## run the whole pipeline and write reports/index.html
+repro: setup ## run the whole pipeline and write reports/site/index.html
 	@multisk check
 	dvc repro
 	@multisk sync || echo "note: MLflow lacks some of it; once its server answers: multisk sync"
-	@echo "The report: $(CURDIR)/reports/index.html"
+	@echo "The report: $(CURDIR)/reports/site/index.html"
 
 method: setup ## run methods of recipes/ up to their metrics: make method METHOD=avlnet
 	@test -n "$(METHOD)" || { echo "error: name one (multisk methods lists them): make method METHOD=avlnet" >&2; exit 2; }
@@ -61,4 +61,4 @@ requirements: setup ## compile requirements.in into requirements.txt
 	uv pip compile --quiet --python-version 3.11 --no-header --generate-hashes --output-file requirements.txt requirements.in
 
 clean: ## remove what the pipeline and the tests made, but not .venv
-	rm -rf data runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf data runs reports/site .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -5,6 +5,7 @@ from typing import get_args
 import pandas as pd
 
 from multisk import console
+from multisk.evaluation.headline import headline_metrics
 from multisk.files import file_digest, write_json
 from multisk.layout import Layout
 from multisk.params import Benchmark, load_params, sections
@@ -16,7 +17,7 @@ from multisk.tracking import read_steps
 
 
 def main(method: str) -> None:
-    """Evaluate every seed of a method into runs/evaluate/<method> and reports/metrics/<method>.json."""
+    """Evaluate every seed of a method into runs/evaluate/<method>; the headline goes to reports/metrics."""
     params, layout = load_params(), Layout()
     params.method(method)
     inputs = {name: ClipSource.open(layout, params.benchmark(name).corpus) for name in get_args(Benchmark)}
@@ -35,7 +36,8 @@ def main(method: str) -> None:
         metrics, tables = merged(dict(zip(weights, evaluations, strict=True)))
         for name, table in tables:
             table.to_parquet(folder / f"{name}.parquet", index=False)
-    write_json(layout.reports / "metrics" / f"{method}.json", metrics | test_sizes(params, inputs))
+        write_json(folder / "metrics.json", metrics | test_sizes(params, inputs))
+    write_json(layout.reports / "metrics" / f"{method}.json", headline_metrics(metrics))
     write_curves(layout, method, params.pretrain.seeds)
 
 
@@ -46,7 +48,7 @@ def write_curves(layout: Layout, method: str, seeds: tuple[int, ...]) -> None:
         for seed in seeds
         for row in read_steps(layout.pretrained(method, seed) / "steps.jsonl")
     ]
-    path = layout.reports / "curves" / f"{method}.csv"
+    path = layout.runs / "curves" / f"{method}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).groupby("step", as_index=False)["loss"].mean().to_csv(path, index=False)
 

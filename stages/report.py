@@ -7,7 +7,7 @@ from multisk.results import ReportSources
 
 
 def main() -> None:
-    """Write the pages, results.md, summary.md and data/ into reports/."""
+    """Write the site into reports/site/, and its tables and verdicts into reports/."""
     write_report(ReportSources.below(), Layout().reports)
 
 

@@ -13,13 +13,13 @@ from typing import Any, Self
 import pandas as pd
 
 from multisk.errors import InputError
+from multisk.evaluation.headline import BESIDE_BENCHMARKS
 from multisk.evaluation.headline import headline as headline_direction
 from multisk.files import digest, read_json
 from multisk.params import load_params
-from multisk.tracking import RECORD, STEPS, flatten, read_steps
+from multisk.tracking import METRICS, RECORD, STEPS, flatten, read_steps
 
 SETTINGS = ("zero-shot", "fine-tuned")
-BESIDE_BENCHMARKS = ("chance", "clips")  # keys of a metrics file that are no benchmarks
 
 METRIC_COLUMNS = ("method", "benchmark", "setting", "seed", "direction", "metric", "value", "file", "key")
 STEP_COLUMNS = ("stage", "method", "benchmark", "seed", "step", "term", "value")
@@ -42,8 +42,7 @@ class ReportSources:
     """Where the stages left what the page shows; all but `params` may be missing."""
 
     params: Path  # params.yaml
-    metrics: Path  # folder of <method>.json
-    runs: Path  # folder of run records, steps, evaluations
+    runs: Path  # folder of run records, steps, evaluations with their metrics
     corpora: Path  # folder of corpora
     features: Path  # folder of feature stores, named after their corpora
     claims: Path  # claims.yaml: the comparisons that were declared
@@ -55,7 +54,6 @@ class ReportSources:
         """Return the places in a working copy."""
         return cls(
             params=root / "params.yaml",
-            metrics=root / "reports" / "metrics",
             runs=root / "runs",
             corpora=root / "data" / "corpora",
             features=root / "data" / "features",
@@ -83,7 +81,7 @@ def read_metrics(sources: ReportSources) -> pd.DataFrame:
         for place, value in flatten(found):
             benchmark, setting, seed, direction, metric = _split(path, place, 5)
             numbers = _seed(path, place, seed), direction, metric, _number(path, place, value)
-            rows.append((path.stem, benchmark, setting, *numbers, sources.name(path), place))
+            rows.append((path.parent.name, benchmark, setting, *numbers, sources.name(path), place))
     return pd.DataFrame(rows, columns=list(METRIC_COLUMNS))
 
 
@@ -170,8 +168,8 @@ def ordered(found: Iterable[Any], preferred: Iterable[Any]) -> list[Any]:
 
 
 def _metric_files(sources: ReportSources) -> Iterator[tuple[Path, Mapping[str, Any]]]:
-    for path in sorted(sources.metrics.glob("*.json")):
-        if path.stem in sources.methods:
+    for path in sorted((sources.runs / "evaluate").glob(f"*/{METRICS}")):
+        if path.parent.name in sources.methods:
             yield path, _mapping(path, read_json(path))
 
 

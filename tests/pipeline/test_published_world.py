@@ -194,7 +194,7 @@ def check_training(world: Path) -> None:
 
 
 def check_metrics(world: Path) -> None:
-    metrics = read_json(world / "reports/metrics/sspc.json")
+    metrics = read_json(world / "runs/evaluate/sspc/metrics.json")
     assert metrics["clips"]["msrvtt"] == {"present": 5, "complete": 1000, "missing": 995}
     assert metrics["clips"]["youcook2"] == {"present": 5, "complete": 3350, "missing": 3345}
     for benchmark, complete in (("msrvtt", 1000), ("youcook2", 3350)):
@@ -205,7 +205,7 @@ def check_metrics(world: Path) -> None:
 
 
 def check_page(world: Path) -> None:
-    page = "\n".join(path.read_text() for path in sorted((world / "reports").glob("*.html")))
+    page = "\n".join(path.read_text() for path in sorted((world / "reports" / "site").glob("*.html")))
     assert "someone cuts the" in page
     assert "data:image/jpeg" not in page, "there are no videos to take pictures from"
     assert re.search(r"no (frame|video|picture) of val\d", page), "which is said"

@@ -44,13 +44,13 @@ def test_every_run_is_in_mlflow(trained):
         assert run.data.tags["run_key"] == record["run_key"]
     evaluated = read_json(trained / "runs/evaluate/sspc/seed-0/run.json")
     run = client.get_run(evaluated["run_id"])
-    metrics = read_json(trained / "reports/metrics/sspc.json")
+    metrics = read_json(trained / "runs/evaluate/sspc/metrics.json")
     wanted = metrics["msrvtt"]["zero-shot"]["seed-0"]["t2v+a"]["R10"]
     assert run.data.metrics["msrvtt/zero-shot/t2v_a/R10"] == wanted
 
 
 def test_missing_clips_are_counted_as_errors(trained):
-    metrics = read_json(trained / "reports/metrics/sspc.json")
+    metrics = read_json(trained / "runs/evaluate/sspc/metrics.json")
     sizes = metrics["clips"]["msrvtt"]
     assert sizes["missing"] > 0
     assert sizes["present"] + sizes["missing"] == sizes["complete"]
@@ -69,7 +69,7 @@ def test_queues_and_randomness_are_in_the_checkpoint(trained):
 
 
 def test_the_page_is_written(trained):
-    page = (trained / "reports" / "index.html").read_text()
+    page = (trained / "reports" / "site" / "index.html").read_text()
     assert "sspc" in page.lower()
     assert (trained / "reports" / "results.md").exists()
 

@@ -67,11 +67,11 @@ def test_every_number_leads_to_its_file_its_run_the_tracker_and_the_command(site
     )
     shown = {
         (claimed.attributes["data-file"], claimed.attributes["data-key"]): claimed.text
-        for claimed in audit.claimed_by(site / "reports" / "runs.html")
+        for claimed in audit.claimed_by(site / "reports" / "site" / "runs.html")
         if claimed.is_traced
     }
     followed = 0
-    for page in sorted((site / "reports").glob("*.html")):
+    for page in sorted((site / "reports" / "site").glob("*.html")):
         for claimed in audit.claimed_by(page):
             for key in claimed.runs if claimed.is_traced else ():
                 if key in trials:  # which the next test follows
@@ -92,7 +92,7 @@ def test_every_number_leads_to_its_file_its_run_the_tracker_and_the_command(site
 def _same_in_the_tracker(claimed: audit.Claimed, metrics: dict[str, float], seed: int, site: Path) -> int:
     """Compare what a metrics file says with what the tracker has; return how many values that were."""
     file, key = claimed.attributes["data-file"], claimed.attributes["data-key"]
-    if not re.fullmatch(r"reports/metrics/\w+\.json", file) or f"/seed-{seed}/" not in key:
+    if not re.fullmatch(r"runs/evaluate/\w+/metrics\.json", file) or f"/seed-{seed}/" not in key:
         return 0
     [[value]] = audit.found_values(site, file, key)
     assert metrics[metric_name(key.replace(f"/seed-{seed}/", "/"))] == value
@@ -103,7 +103,7 @@ def test_a_trials_number_leads_to_its_record_the_tracker_and_the_command(site):
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{site / 'tracking' / 'mlflow.db'}")
-    claimed = [cell for page in (site / "reports").glob("*.html") for cell in audit.claimed_by(page)]
+    claimed = [cell for page in (site / "reports" / "site").glob("*.html") for cell in audit.claimed_by(page)]
     commands = {
         cell.attributes["data-file"]: cell.text
         for cell in claimed
@@ -146,7 +146,7 @@ def _rows(table: Path, key: str) -> tuple[pd.DataFrame, str]:
 def test_a_claims_number_is_what_the_ranks_give(site):
     """The weighted sum of the terms' R@1 of the complete benchmark, made anew of the single ranks."""
     ranks = pd.read_parquet(site / "runs/evaluate/sspc/ranks.parquet")
-    sizes = read_json(site / "reports/metrics/sspc.json")["clips"]
+    sizes = read_json(site / "runs/evaluate/sspc/metrics.json")["clips"]
     direction = headline(ranks["direction"])
     effect = 0.0
     for term in TERMS:
@@ -160,7 +160,7 @@ def test_a_claims_number_is_what_the_ranks_give(site):
     assert effect != 0
     shown = [
         cell
-        for page in (site / "reports").glob("*.html")
+        for page in (site / "reports" / "site").glob("*.html")
         for cell in audit.claimed_by(page)
         if cell.attributes.get("data-key") == f"effect?claim={CLAIM}&name={COMPARISON}"
     ]

@@ -88,8 +88,8 @@ def claimed_by(page: Path) -> list[Claimed]:
 
 
 def problems(root: Path) -> Iterator[str]:
-    """Yield what is wrong with the numbers of the site in `root`/reports, a line each."""
-    for page in sorted((root / "reports").glob("*.html")):
+    """Yield what is wrong with the numbers of the site in `root`, a line each."""
+    for page in sorted((root / "reports" / "site").glob("*.html")):
         for claimed in claimed_by(page):
             place = f"{claimed.page}: {claimed.table}: {claimed.text!r}"
             if claimed.is_traced:

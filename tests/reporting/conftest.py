@@ -113,7 +113,7 @@ def silent(sources: ReportSources) -> ReportSources:
 
 @pytest.fixture(scope="session")
 def site(complete: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A working copy with the site of the complete folder in its reports/; not to be written to."""
+    """A working copy with the site of the complete folder; not to be written to."""
     root = tmp_path_factory.mktemp("site") / "copy"
     shutil.copytree(complete, root)
     write_report(ReportSources.below(root), root / "reports")
@@ -122,8 +122,8 @@ def site(complete: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def reports(site: Path) -> Path:
-    """The folder of the site."""
-    return site / "reports"
+    """The folder of the pages."""
+    return site / "reports" / "site"
 
 
 @pytest.fixture(scope="session")
@@ -141,7 +141,7 @@ def written(sources: ReportSources, monkeypatch: pytest.MonkeyPatch) -> Callable
         chosen = [page for page in site_module.PAGES if page.__name__.rpartition(".")[2] in names]
         monkeypatch.setattr(site_module, "PAGES", tuple(chosen) or site_module.PAGES)
         write_report(sources, folder)
-        return {path.stem: parse(path.read_text()) for path in sorted(folder.glob("*.html"))}
+        return {path.stem: parse(path.read_text()) for path in sorted((folder / "site").glob("*.html"))}
 
     return write
 
@@ -223,7 +223,7 @@ def write_method(root: Path, method: str, direction: str, random: np.random.Rand
     metrics["chance"] = dict.fromkeys(BENCHMARKS, chance)
     sizes = {"present": CLIPS - MISSING, "complete": CLIPS, "missing": MISSING}
     metrics["clips"] = dict.fromkeys(BENCHMARKS, sizes)
-    write_text(root / "reports" / "metrics" / f"{method}.json", json.dumps(metrics))
+    write_text(folder / "metrics.json", json.dumps(metrics))
     write_strategies(folder, direction, metrics)
     pd.DataFrame(ranks).to_parquet(folder / "ranks.parquet")
     pd.DataFrame(gallery).to_parquet(folder / "gallery.parquet")
@@ -437,7 +437,7 @@ def write_study(
 def silence(root: Path, method: str) -> None:
     """Make what a method left that of one that hears nothing: text and video find each other, no more."""
     names = {"t2v+a": "t2v"}
-    path = root / "reports" / "metrics" / f"{method}.json"
+    path = root / "runs" / "evaluate" / method / "metrics.json"
     content = json.loads(path.read_text())
     for benchmark in BENCHMARKS:
         for seeds in content[benchmark].values():

@@ -20,15 +20,19 @@ from multisk.results import (
 )
 
 
+def metrics_of(sources, method):
+    return sources.runs / "evaluate" / method / "metrics.json"
+
+
 def test_metrics_are_tidy(complete):
     metrics = read_metrics(ReportSources.below(complete))
-    content = json.loads((complete / "reports" / "metrics" / "eao.json").read_text())
+    content = json.loads((complete / "runs" / "evaluate" / "eao" / "metrics.json").read_text())
     row = metrics.query(
         "method == 'eao' and benchmark == 'msrvtt' and setting == 'fine-tuned' and seed == 1"
         " and direction == 't2va' and metric == 'R10'"
     )
     assert list(row["value"]) == [content["msrvtt"]["fine-tuned"]["seed-1"]["t2va"]["R10"]]
-    assert list(row["file"]) == ["reports/metrics/eao.json"]
+    assert list(row["file"]) == ["runs/evaluate/eao/metrics.json"]
     assert set(metrics["benchmark"]) == {"youcook2", "msrvtt"}
 
 
@@ -44,20 +48,20 @@ def test_without_audio_text_to_video_stands_for_the_method(silent):
 
 
 def test_a_method_that_text_does_not_search_is_named(sources):
-    path = sources.metrics / "contrastive.json"
+    path = metrics_of(sources, "contrastive")
     path.write_text(path.read_text().replace("t2v+a", "a2v"))
-    with pytest.raises(InputError, match=r"contrastive\.json: directions: one of t2va, t2v\+a, t2v"):
+    with pytest.raises(InputError, match=r"contrastive/metrics\.json: directions: one of t2va, t2v\+a, t2v"):
         headline(read_metrics(sources))
 
 
 def test_methods_must_agree_on_chance(sources):
     assert set(read_chance(sources)["metric"]) == {"R1", "R5", "R10", "R50", "MedR", "MeanR"}
-    path = sources.metrics / "sspc.json"
+    path = metrics_of(sources, "sspc")
     content = json.loads(path.read_text())
     content["chance"]["msrvtt"]["R10"] = 3.0
     path.write_text(json.dumps(content))
     with pytest.raises(
-        InputError, match=r"sspc\.json: chance/msrvtt/R10: 3\.0, but 41\.7 in .*run dvc repro"
+        InputError, match=r"sspc/metrics\.json: chance/msrvtt/R10: 3\.0, but 41\.7 in .*run dvc repro"
     ):
         read_chance(sources)
 
@@ -108,10 +112,10 @@ def test_a_corpus_without_features_has_no_counts_of_them(sources):
     ],
 )
 def test_malformed_metrics_name_file_and_remedy(sources, content, said):
-    (sources.metrics / "sspc.json").write_text(content)
+    metrics_of(sources, "sspc").write_text(content)
     with pytest.raises(InputError) as error:
         read_metrics(sources)
-    assert "sspc.json: " in str(error.value)
+    assert "sspc/metrics.json: " in str(error.value)
     assert said in str(error.value)
     assert "dvc repro" in str(error.value)
     assert "\n" not in str(error.value)

@@ -29,6 +29,7 @@ FIGURES = {
         "sweep-when-gain",
     ],
 }
+KEPT_APART = ("claims.yaml", "published.yaml", "site")  # what others write, and what git does not keep
 LIMIT = 2 * 1024 * 1024  # bytes of a page
 
 
@@ -103,7 +104,7 @@ def test_result_rows_are_mean_and_deviation_of_the_files(pages, complete):
         method, benchmark, setting = (
             row.attributes[f"data-{key}"] for key in ("method", "benchmark", "setting")
         )
-        content = json.loads((complete / "reports" / "metrics" / f"{method}.json").read_text())
+        content = json.loads((complete / "runs" / "evaluate" / method / "metrics.json").read_text())
         direction, *cells = [cell.text for cell in row.all("td")]
         assert direction == {"eao": "t2va"}.get(method, "t2v+a")
         seeds = [found[direction] for found in content[benchmark][setting].values()]
@@ -392,7 +393,8 @@ def test_headings_tables_and_pictures_can_be_read_aloud(pages, name):
     assert all(box.attributes["tabindex"] == "0" for box in page.all("div", role="region"))
 
 
-def test_markdown_stands_beside_the_pages(reports):
+def test_markdown_stands_beside_the_pages(site):
+    reports = site / "reports"
     text = (reports / "results.md").read_text()
     assert "| mini-msrvtt (far domain), zero-shot" in text
     assert len(re.findall(r"^\| mini", text, re.MULTILINE)) == 16
@@ -406,7 +408,8 @@ def test_markdown_stands_beside_the_pages(reports):
 def test_an_empty_working_copy_still_gives_all_pages(repository, tmp_path):
     shutil.copy(repository / "profiles" / "miniature.yaml", tmp_path / "params.yaml")
     write_report(ReportSources.below(tmp_path), tmp_path / "reports")
-    assert {path.stem for path in (tmp_path / "reports").glob("*.html")} == set(PAGES)
+    pages = tmp_path / "reports" / "site"
+    assert {path.stem for path in pages.glob("*.html")} == set(PAGES)
     for name, expected in {
         "index": ["evaluation", "evaluation", "ranks", "published", "run records"],
         "ablations": ["recipes", "study anchors", "study weights", "study when"],
@@ -416,7 +419,7 @@ def test_an_empty_working_copy_still_gives_all_pages(repository, tmp_path):
         "runs": ["run records", "corpora", "training", "contrastive terms", "run records"],
         "cost": ["run records", "studies", "gradient norm"],
     }.items():
-        page = (tmp_path / "reports" / f"{name}.html").read_text()
+        page = (pages / f"{name}.html").read_text()
         said = re.findall(r'class="not-run"><strong>Not (?:run|there):</strong> (.*)', page)
         assert [text[: len(part)] for text, part in zip(said, expected, strict=False)] == expected
     assert "Not run" in (tmp_path / "reports" / "results.md").read_text()
@@ -448,7 +451,7 @@ def test_missing_parts_are_named_and_the_rest_stays(sources, written):
 
 
 def test_a_setting_that_was_not_run_leaves_its_place(sources, written):
-    for path in sources.metrics.glob("*.json"):
+    for path in sources.runs.glob("evaluate/*/metrics.json"):
         content = json.loads(path.read_text())
         del content["msrvtt"]["fine-tuned"]
         path.write_text(json.dumps(content))
@@ -462,7 +465,7 @@ def test_the_same_files_give_the_same_site_and_pyplot_stays_as_it_was(sources, r
 
     before = dict(mpl.rcParams)
     written()
-    again = sources.params.parent / "reports"
+    again = sources.params.parent / "reports" / "site"
     for path in reports.rglob("*"):
         if path.is_file():
             assert (again / path.relative_to(reports)).read_bytes() == path.read_bytes(), path.name
@@ -470,8 +473,25 @@ def test_the_same_files_give_the_same_site_and_pyplot_stays_as_it_was(sources, r
     assert dict(mpl.rcParams) == before
 
 
+def test_what_git_keeps_is_small_and_the_same_for_equal_numbers(sources, site, written):
+    for path in sources.runs.glob("**/run.json"):
+        record = json.loads(path.read_text())
+        other = {"run_key": f"other-{record['run_key']}", "run_id": f"other-{record['run_id']}"}
+        other |= {"seconds": 12.5, "peak_mb": 7.0, "started": "2027-01-01T00:00:00+00:00", "device": "Other"}
+        path.write_text(json.dumps(record | other))
+    written("cost")
+    kept = [path.name for path in (site / "reports").iterdir() if path.name not in KEPT_APART]
+    assert sorted(kept) == ["results.md", "summary.md", "verdicts.csv"]
+    for name in kept:
+        text = (site / "reports" / name).read_text()
+        assert (sources.params.parent / "reports" / name).read_text() == text
+        assert 6 <= text.count("\n") < 60
+
+
 def test_malformed_metrics_stop_with_the_place(sources, written):
-    path = sources.metrics / "sspc.json"
+    path = sources.runs / "evaluate" / "sspc" / "metrics.json"
     path.write_text('{"msrvtt": {"zero-shot": {"seed-0": {"t2v": {"R1": "many"}}}}}')
-    with pytest.raises(InputError, match=r"sspc\.json: msrvtt/zero-shot/seed-0/t2v/R1: expected a number"):
+    with pytest.raises(
+        InputError, match=r"sspc/metrics\.json: msrvtt/zero-shot/seed-0/t2v/R1: expected a number"
+    ):
         written("cost")

@@ -129,14 +129,14 @@ def test_a_study_without_a_key_is_named(sources):
         read_studies(sources)
 
 
-def test_the_readme_takes_the_tables_and_stale_ones_are_found(reports, tmp_path):
+def test_the_readme_takes_the_tables_and_stale_ones_are_found(site, tmp_path):
     def readme(*options):
         command = [sys.executable, "-m", "multisk", "readme", *options]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     (tmp_path / "reports").mkdir()
     summary = tmp_path / "reports" / "summary.md"
-    summary.write_text((reports / "summary.md").read_text())
+    summary.write_text((site / "reports" / "summary.md").read_text())
     (tmp_path / "README.md").write_text(f"# before\n\n{BEGIN}\nold\n{END}\n\nafter\n")
     assert readme("--check").returncode == 1
     assert readme().returncode == 0

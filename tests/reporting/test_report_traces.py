@@ -11,16 +11,16 @@ from tests.reporting import audit
 from multisk.reporting.cells import column, either
 
 
-def test_every_number_of_every_page_is_what_its_file_says(site):
+def test_every_number_of_every_page_is_what_its_file_says(site, reports):
     assert list(audit.problems(site)) == []
-    found = [claimed for page in (site / "reports").glob("*.html") for claimed in audit.claimed_by(page)]
+    found = [claimed for page in reports.glob("*.html") for claimed in audit.claimed_by(page)]
     traced = {claimed.page for claimed in found if claimed.is_traced}
     pages = ("index", "ablations", "claims", "anchors", "retrieval", "runs", "cost")
     assert traced == {f"{name}.html" for name in pages}
     assert sum(claimed.is_traced for claimed in found) > 700
 
 
-def test_rows_of_results_lead_to_runs_that_are_on_the_page_of_runs(site, pages):
+def test_rows_of_results_lead_to_runs_that_are_on_the_page_of_runs(reports, pages):
     ids = {row.attributes["id"]: row for row in pages["runs"].all("tr") if "id" in row.attributes}
     results = {
         "results",
@@ -32,7 +32,7 @@ def test_rows_of_results_lead_to_runs_that_are_on_the_page_of_runs(site, pages):
         "trials-weights",
     }
     followed = 0
-    for page in (site / "reports").glob("*.html"):
+    for page in reports.glob("*.html"):
         for claimed in audit.claimed_by(page):
             if claimed.is_traced and claimed.table.removeprefix("table-") in results:
                 assert claimed.runs or "chance" in claimed.attributes["data-key"], claimed
@@ -66,7 +66,7 @@ def test_rows_of_results_lead_to_runs_that_are_on_the_page_of_runs(site, pages):
 def test_a_number_that_is_not_its_files_is_found(site, tmp_path, page, pattern, instead):
     root = tmp_path / "copy"
     shutil.copytree(site, root)
-    path = root / "reports" / page
+    path = root / "reports" / "site" / page
     changed, count = re.subn(pattern, instead, path.read_text(), count=1, flags=re.DOTALL)
     assert count == 1
     path.write_text(changed)
@@ -75,8 +75,8 @@ def test_a_number_that_is_not_its_files_is_found(site, tmp_path, page, pattern, 
     assert all(line.startswith(f"{page}: ") for line in found)
 
 
-def test_data_of_figures_lead_to_their_runs(site):
-    data = site / "reports" / "data"
+def test_data_of_figures_lead_to_their_runs(site, reports):
+    data = reports / "data"
     runs = pd.read_csv(data / "runs.csv").set_index("run_key")
     for name in ("headline", "recall", "loss", "contrastive", "sspc", "usage", "pace", "nmi", "anchors"):
         keys = set(pd.read_csv(data / f"{name}.csv")["run_key"])

@@ -45,7 +45,7 @@ class Row(Section):
     setting: Literal["zero-shot", "fine-tuned"]
     query: Literal["text"]
     gallery: Literal["video", "video+audio", "not stated"]
-    direction: str | None  # "headline" or as in reports/metrics; None: the source does not say
+    direction: str | None  # "headline" or as in a metrics file; None: the source does not say
     values: Values
     source: str
 

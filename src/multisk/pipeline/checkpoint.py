@@ -1,7 +1,7 @@
 """A released checkpoint on the benchmarks: the metrics of the pipeline, without its training.
 
 runs/checkpoints/<name>/<setting>/metrics.json      benchmark -> setting -> direction -> metric;
-                                                    `chance` and `clips` as in reports/metrics
+                                                    `chance` and `clips` as in runs/evaluate
                                   run.json          what was measured, with which settings
                                   <benchmark>/      embeddings, ranks.parquet
                                   words/            vectors of the words that the captions use, or in

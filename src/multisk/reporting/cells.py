@@ -7,6 +7,7 @@ from urllib.parse import quote, urlencode
 import pandas as pd
 
 NOTHING = "–"
+DATA = "reports/site/data"  # where the site keeps its tables as CSV
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
 """Everything that the site shows, read once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
+from multisk.claims.judged import ClaimResult, judge
 from multisk.methods.recipes import Recipe, load_recipes
 from multisk.params import Params, load_params
 from multisk.reporting.ledger import Ledger
@@ -48,6 +49,7 @@ class Inputs:
     datasets: pd.DataFrame
     studies: Mapping[str, StudyResult]
     recipes: Mapping[str, Recipe]
+    claims: Sequence[ClaimResult]
 
     @classmethod
     def read(cls, sources: ReportSources) -> "Inputs":
@@ -71,6 +73,7 @@ class Inputs:
             datasets=read_datasets(sources),
             studies=read_studies(sources),
             recipes=load_recipes(sources.recipes) if sources.recipes.is_dir() else {},
+            claims=judge(sources) if sources.claims.exists() else (),
         )
 
     @property

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from multisk.claims.judged import ClaimResult, judge
+from multisk.claims.judged import ClaimResult
 from multisk.claims.published import PAPER
 from multisk.errors import InputError
 from multisk.reporting import tables, wording
@@ -33,9 +33,9 @@ def summary_markdown(inputs: Inputs) -> str:
 
 
 def _verdicts(inputs: Inputs) -> str:
-    if not inputs.sources.claims.exists():
+    if not inputs.claims:
         return ""
-    rows = [(f"{found.number}. {found.statement}", _verdict(found)) for found in judge(inputs.sources)]
+    rows = [(f"{found.number}. {found.statement}", _verdict(found)) for found in inputs.claims]
     table = pd.DataFrame(rows, columns=["claim of the paper", f"verdict, profile {inputs.params.profile}"])
     return f"\n{table.to_markdown(index=False, disable_numparse=True)}\n"
 

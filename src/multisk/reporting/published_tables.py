@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator, Sequence
 from multisk.claims.published import Published, PublishedRow
 from multisk.claims.published import Row as Source
 from multisk.reporting import wording
-from multisk.reporting.cells import NOTHING, Body, Cell, Row, Table, at, column, linked
+from multisk.reporting.cells import DATA, NOTHING, Body, Cell, Row, Table, at, column, linked
 from multisk.reporting.ledger import Ledger
 from multisk.results import SETTINGS, ordered
 
-TABLE = "reports/data/published.csv"
+TABLE = f"{DATA}/published.csv"
 METRICS = ("R1", "R5", "R10", "MedR")
 DATASETS = {"youcook2": "YouCook2", "msrvtt": "MSR-VTT"}
 ASIDE_HEADS = (

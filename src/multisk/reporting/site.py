@@ -17,25 +17,32 @@ from multisk.reporting.markdown import results_markdown, summary_markdown
 from multisk.reporting.notice import footer
 from multisk.reporting.pages import ablations, anchors, claims, cost, results, retrieval, runs
 from multisk.reporting.pages.page import Page
+from multisk.reporting.verdict_tables import verdicts
 from multisk.results import ReportSources
 
 PAGES = (results, ablations, claims, anchors, retrieval, runs, cost)
 
 
 def write_report(sources: ReportSources, folder: Path) -> None:
-    """Write the pages into a folder, beside them `results.md` and `summary.md`, and their data in `data/`.
+    """Write the pages into `site/` of a folder and their data into `site/data/`; beside it what git keeps.
 
-    A part whose inputs are missing says so in its place. Raises InputError for malformed inputs.
+    `results.md`, `summary.md` and `verdicts.csv` hold no times, hosts or keys of runs: equal numbers give
+    equal files. A part whose inputs are missing says so in its place. Raises InputError for malformed inputs.
     """
     inputs = Inputs.read(sources)
     pages = [page.build(inputs) for page in PAGES]
     for name, text in zip((page.file for page in pages), _rendered(pages, inputs), strict=True):
-        write_text(folder / name, text)
+        write_text(folder / "site" / name, text)
     for page in pages:
         for name, table in _data(page):
-            write_text(folder / "data" / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
+            write_text(folder / "site" / "data" / f"{name}.csv", _csv(table))
     write_text(folder / "results.md", results_markdown(inputs))
     write_text(folder / "summary.md", summary_markdown(inputs))
+    write_text(folder / "verdicts.csv", _csv(verdicts(inputs.claims)))
+
+
+def _csv(table: pd.DataFrame) -> str:
+    return table.to_csv(index=False, lineterminator="\n")
 
 
 def _data(page: Page) -> list[tuple[str, pd.DataFrame]]:

@@ -7,10 +7,10 @@ import pandas as pd
 from multisk.claims.declared import Claims, Declared, RetrievalComparison
 from multisk.claims.judged import ClaimResult, ComparisonResult, Finding
 from multisk.reporting import wording
-from multisk.reporting.cells import NOTHING, Cell, Link, Origin, Row, Table, at, column, linked, plain
+from multisk.reporting.cells import DATA, NOTHING, Cell, Link, Origin, Row, Table, at, column, linked, plain
 from multisk.reporting.ledger import Ledger
 
-CLAIMS, VERDICTS = "reports/data/claims.csv", "reports/data/verdicts.csv"
+CLAIMS, VERDICTS = f"{DATA}/claims.csv", f"{DATA}/verdicts.csv"
 SCALES = {"paper": "published setting"}  # what a profile stands for, where its name does not say it
 COUNTS = ("corrected p", "p of the opposite", "comparisons", "seeds")
 COMPARISON_HEADS = (

@@ -1,7 +1,7 @@
 """The page of the claims: each of the paper's claims with a verdict."""
 
 from multisk.claims.declared import read_claims
-from multisk.claims.judged import claims_frame, judge, scales_frame
+from multisk.claims.judged import claims_frame, scales_frame
 from multisk.reporting import verdict_tables
 from multisk.reporting.inputs import Inputs
 from multisk.reporting.pages.page import Page
@@ -9,8 +9,7 @@ from multisk.reporting.pages.page import Page
 
 def build(inputs: Inputs) -> Page:
     """Return claims.html."""
-    file = inputs.sources.claims
-    claims = judge(inputs.sources) if file.exists() else []
+    file, claims = inputs.sources.claims, inputs.claims
     context = {
         "claims": [
             (claim, verdict_tables.comparison_table(claim, inputs.ledger), verdict_tables.reason_of(claim))
