@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.reference.slots import slot_assignments
 from torch import Tensor
 
 from multisk import sinkhorn
-from multisk.sinkhorn import multi_sinkhorn, slot_assignments
+from multisk.sinkhorn import multi_sinkhorn
 
 REFERENCE = runpy.run_path(str(Path(__file__).parent / "reference" / "multi_sinkhorn.py"))
 few = settings(max_examples=25, deadline=None)

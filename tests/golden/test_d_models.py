@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 import torch
+from tests.reference.release import FusedGatedUnit, to_release
 from torch import Tensor, nn
 
 from multisk.models import EAOModel, Embeddings, PerModalityModel, averaged_pairs
-from multisk.models.avlnet import AVLnetModel, FusedGatedUnit, SentenceMaxpool
+from multisk.models.avlnet import AVLnetModel, SentenceMaxpool
 from multisk.models.blocks import Block, GatedProjection
 from multisk.models.davenet import ResDavenet
-from multisk.models.release import alias_of, from_release, is_unused, model_from_release_config, to_release
+from multisk.models.release import alias_of, from_release, is_unused, model_from_release_config
 from multisk.models.tokens import NAMES
 
 RTOL, ATOL = 1e-4, 1e-5

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tests.reference.release import video_vector
 
 from multisk.features.words import WordVectors
 from multisk.sampling import CaptionedClips, NarratedClips, collate_clips
@@ -27,7 +28,6 @@ from multisk.sampling.tokens import (
     frame_at,
     video_slice,
     video_tokens,
-    video_vector,
 )
 
 TOLERANCE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-5}

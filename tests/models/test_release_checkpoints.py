@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 import torch
+from tests.reference.release import to_release
 from torch import Tensor
 
 from multisk.errors import InputError
-from multisk.models.release import from_release, to_release
+from multisk.models.release import from_release
 from multisk.models.release_config import model_from_release_config
 
 FUSION = {"embed_dim": 8, "depth": 1, "num_heads": 2, "mlp_ratio": 1, "anc_len_txt": 3}

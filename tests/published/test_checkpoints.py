@@ -10,12 +10,12 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 from safetensors import safe_open
+from tests.reference.release import to_release
 from torch import Tensor
 
 from multisk.errors import InputError
 from multisk.files import file_digest
 from multisk.models.checkpoints import davenet_sizes, import_checkpoint, load_imported, read_plain
-from multisk.models.release import to_release
 from multisk.models.release_config import model_from_release_config
 
 FUSION = {"embed_dim": 8, "depth": 1, "num_heads": 2, "mlp_ratio": 1, "anc_len_txt": 3}

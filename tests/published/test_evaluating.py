@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 import torch
 from ruamel.yaml import YAML
+from tests.reference.release import to_release
 
 from multisk.files import read_json
-from multisk.models.release import to_release
 from multisk.models.release_config import model_from_release_config
 
 ARCHITECTURES = {

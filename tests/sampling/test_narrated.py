@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from multisk.errors import InputError
-from multisk.sampling import NarratedClips, NarratedWindows, collate_videos
+from multisk.sampling import NarratedClips, collate_videos
 from multisk.sampling.settings import PretrainClips
 
 Source = tuple[Any, Any, Any]  # store, corpus, words
@@ -162,19 +162,3 @@ def test_a_corpus_without_features_is_refused(narrated: Source, pretrain_clips: 
     empty = type("Store", (), {"videos": lambda _: []})()
     with pytest.raises(InputError, match="howto: no training video with features"):
         NarratedClips(empty, *narrated[1:], pretrain_clips, seed=0)
-
-
-@pytest.mark.filterwarnings("ignore:.*no features")
-def test_windows_cover_each_video_once(narrated: Source, pretrain_clips: PretrainClips) -> None:
-    dataset = NarratedWindows(*narrated, pretrain_clips)
-    assert dataset.rows["video_id"].value_counts().to_dict() == {"long": 5, "short": 2, "silent": 2}
-    assert len(dataset) == len(dataset.rows)
-    captions = [dataset[index]["caption"][0] for index in range(5)]
-    assert captions == ["cut the onion", "stir", "", "soup now", ""]
-    assert dataset[1]["clip_id"] == ["long@8.000"] == [dataset.rows["clip_id"][1]]
-
-
-@pytest.mark.filterwarnings("ignore:.*no features")
-def test_windows_longer_than_all_videos_are_refused(narrated: Source, pretrain_clips: PretrainClips) -> None:
-    with pytest.raises(InputError, match="no video lasts 50 s"):
-        NarratedWindows(*narrated, pretrain_clips.model_copy(update={"seconds": 50}))

@@ -9,7 +9,6 @@ from multisk.sampling.narrations import (
     captioned_span,
     grow_caption,
     sample_span,
-    windows,
 )
 
 SPEECH = Narrations(np.array([2.0, 9.0, 11.0, 30.0]), np.array([6.0, 12.0, 13.0, 33.0]), ["a", "b", "c", "d"])
@@ -78,11 +77,3 @@ def test_windows_without_speech_are_clips_without_text() -> None:
 
 def test_videos_shorter_than_a_clip_start_at_zero() -> None:
     assert sample_span(NOTHING, 5.0, 8.0, np.random.RandomState(0), shift_audio=True)[:2] == (0.0, 8.0)
-
-
-@given(narrations(), st.floats(8, 120))
-def test_windows_tell_each_caption_once(speech: Narrations, duration: float) -> None:
-    spans = windows(speech, duration, 8.0)
-    assert len(spans) == int(duration // 8)
-    told = " ".join(span.text for span in spans).split()
-    assert told == [str(i) for i in range(len(speech.starts)) if speech.starts[i] < 8 * len(spans)]

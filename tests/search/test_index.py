@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from ruamel.yaml import YAML
+from tests.reference.release import to_release
 
 from multisk.commands import search as commands
 from multisk.errors import InputError
@@ -20,7 +21,6 @@ from multisk.features.motion import MotionNetwork, ResNeXt3d
 from multisk.features.words import WordVectors
 from multisk.methods.trained import TrainedModel
 from multisk.models.checkpoints import import_checkpoint
-from multisk.models.release import to_release
 from multisk.models.release_config import model_from_release_config
 from multisk.pipeline import features
 from multisk.search import index as indexing

@@ -164,8 +164,9 @@ def test_what_is_no_model_is_named(run, tmp_path):
 
 
 def test_imported_checkpoints_are_models_too(tmp_path):
+    from tests.reference.release import to_release
+
     from multisk.models.checkpoints import import_checkpoint
-    from multisk.models.release import to_release
     from multisk.models.release_config import model_from_release_config
 
     fusion = {"embed_dim": 8, "num_heads": 2}

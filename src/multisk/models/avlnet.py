@@ -29,21 +29,6 @@ class SentenceMaxpool(nn.Module):
         return F.relu(self.fc(x_BND)).amax(1)
 
 
-class FusedGatedUnit(nn.Module):
-    """A gated sum of an audio and a text projection (AVLnet-Text)."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.fc_audio = nn.Linear(inputs, outputs)
-        self.fc_text = nn.Linear(inputs, outputs)
-        self.gate = nn.Linear(outputs, outputs)
-
-    def forward(self, audio: Tensor, text: Tensor) -> Tensor:
-        """Map two [..., inputs] to [..., outputs]."""
-        h = self.fc_audio(audio) + self.fc_text(text)
-        return h * torch.sigmoid(self.gate(h))
-
-
 class AVLnetModel(nn.Module):
     """Embeds each modality from one pooled vector.
 

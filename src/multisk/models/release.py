@@ -70,21 +70,6 @@ def from_release(
     return model, {key: tensor.clone() for key, tensor in leftovers.items()}
 
 
-def to_release(model: ReleasedModel, leftovers: Mapping[str, Tensor]) -> StateDict:
-    """Return the state dict that the release would have saved: all names, leftovers and aliases.
-
-    The tensors share memory with the model's.
-    """
-    names = released_names(model)
-    released = {
-        names[key]: tensor.reshape(_released_shape(key, tensor.shape))
-        for key, tensor in model.state_dict().items()
-    }
-    released |= leftovers
-    aliases = {alias: released[key] for key in released if (alias := alias_of(key, model))}
-    return released | aliases
-
-
 def released_names(model: ReleasedModel) -> dict[str, str]:
     """Return the released name of each entry of our model's state dict."""
     return {key: _released_name(key, model) for key in model.state_dict()}

@@ -2,6 +2,6 @@
 
 from multisk.sampling.captioned import CaptionedClips
 from multisk.sampling.collate import collate_clips, collate_videos
-from multisk.sampling.narrated import NarratedClips, NarratedWindows
+from multisk.sampling.narrated import NarratedClips
 
-__all__ = ["CaptionedClips", "NarratedClips", "NarratedWindows", "collate_clips", "collate_videos"]
+__all__ = ["CaptionedClips", "NarratedClips", "collate_clips", "collate_videos"]

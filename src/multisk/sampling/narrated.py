@@ -4,14 +4,13 @@ import warnings
 from functools import lru_cache
 
 import numpy as np
-import pandas as pd
 import torch
 from torch.utils.data import Dataset
 
 from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
 from multisk.sampling.collate import Item
-from multisk.sampling.narrations import Narrations, Span, grow_caption, sample_span, windows
+from multisk.sampling.narrations import Narrations, Span, grow_caption, sample_span
 from multisk.sampling.part import part_of
 from multisk.sampling.reader import AUDIO_STREAM, ClipReader, Store, Words, stack
 from multisk.sampling.settings import PretrainClips
@@ -50,7 +49,7 @@ class NarratedClips(Dataset[Item]):
         self.clips, self.seed, self.epoch = clips, seed, 0
         self._store, self._corpus = store, corpus
         self._reader = ClipReader(store, words, clips)
-        self._cached = _NarrationCache(corpus)
+        self._narrations = _NarrationCache(corpus)
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -72,8 +71,8 @@ class NarratedClips(Dataset[Item]):
 
         elsewhere: draws which clips are misaligned, and whose words they get; None: all are as narrated
         """
-        narrations, seconds = self.narrations(video_id), self.clips.seconds
-        duration = self.duration(video_id)
+        narrations, seconds = self._narrations(video_id), self.clips.seconds
+        duration = self._duration(video_id)
         spans = [
             sample_span(narrations, duration, seconds, rng, self.clips.shift_audio)
             for _ in range(self.clips.clips_per_video)
@@ -81,7 +80,7 @@ class NarratedClips(Dataset[Item]):
         if elsewhere is not None and self.clips.misaligned > 0:
             spans = [self._misaligned(span, video_id, elsewhere) for span in spans]
         names = [_name(video_id, span) for span in spans]
-        clips = [self.read(video_id, span, name) for span, name in zip(spans, names, strict=True)]
+        clips = [self._read(video_id, span, name) for span, name in zip(spans, names, strict=True)]
         item = stack(clips, names, [span.text for span in spans])
         return {**item, "start": torch.tensor([span.start for span in spans], dtype=torch.float32)}
 
@@ -92,68 +91,27 @@ class NarratedClips(Dataset[Item]):
         other = video_id
         while other == video_id:
             other = self.videos[rng.randint(len(self.videos))]
-        narrations = self.narrations(other)
+        narrations = self._narrations(other)
         if not narrations.texts:
             return span._replace(text="")
         caption = rng.randint(len(narrations.texts))
         words = [narrations.texts[i] for i in grow_caption(narrations, caption, self.clips.seconds)]
         return span._replace(text=" ".join(words))
 
-    def read(self, video_id: str, span: Span, name: str) -> Item:
+    def _read(self, video_id: str, span: Span, name: str) -> Item:
         """Read the arrays of a clip, without the first dimension."""
         video = [video_slice(span.start, span.end, rate) for rate in self._reader.video_rates.values()]
         frames = self._store.length(video_id, AUDIO_STREAM)
         audio = audio_slice(span.audio_start, span.audio_end, frames)
         return self._reader.read(name, video_id, span.text, video, audio)
 
-    def duration(self, video_id: str) -> int:
+    def _duration(self, video_id: str) -> int:
         """Return a video's whole seconds: by its sound (as released), by its pictures where it has none."""
         frames = self._store.length(video_id, AUDIO_STREAM)
         if frames:
             return duration_of(frames)
         stream, rate = list(self._reader.video_rates.items())[-1]
         return int(self._store.length(video_id, stream) / rate)
-
-    def narrations(self, video_id: str) -> Narrations:
-        """Return what is said in a video."""
-        return self._cached(video_id)
-
-
-class NarratedWindows(Dataset[Item]):
-    """Every training video cut into consecutive windows of `clips.seconds`, for looking at all of it once.
-
-    An item is one window like an item of `CaptionedClips`: text is what begins within the window, audio
-    and video are not shifted. What is left of a video after its last full window is left out.
-
-    Attributes:
-        rows: clip_id, video_id, start, end (seconds) of each window.
-    """
-
-    def __init__(self, store: Store, corpus: Corpus, words: Words, clips: PretrainClips) -> None:
-        self._videos = NarratedClips(store, corpus, words, clips, seed=0)
-        self._spans = [
-            (video_id, span)
-            for video_id in self._videos.videos
-            for span in windows(
-                self._videos.narrations(video_id), self._videos.duration(video_id), clips.seconds
-            )
-        ]
-        if not self._spans:
-            raise InputError(
-                f"{corpus.name}: no video lasts {clips.seconds:g} s; lower clips.pretrain.seconds"
-            )
-        self.rows = pd.DataFrame(
-            [(_name(video_id, span), video_id, span.start, span.end) for video_id, span in self._spans],
-            columns=["clip_id", "video_id", "start", "end"],
-        )
-
-    def __len__(self) -> int:
-        return len(self._spans)
-
-    def __getitem__(self, index: int) -> Item:
-        video_id, span = self._spans[index]
-        name = _name(video_id, span)
-        return stack([self._videos.read(video_id, span, name)], [name], [span.text])
 
 
 def _name(video_id: str, span: Span) -> str:

@@ -91,13 +91,3 @@ def grow_caption(narrations: Narrations, caption: int, seconds: float) -> list[i
             last += 1
             order.append(last)
     return order
-
-
-def windows(narrations: Narrations, duration: float, seconds: float) -> list[Span]:
-    """Cut a video into consecutive spans of `seconds`, each with the captions that start in it."""
-    spans = []
-    for index in range(int(duration // seconds)):
-        start, end = index * seconds, (index + 1) * seconds
-        first, stop = np.searchsorted(narrations.starts, [start, end])
-        spans.append(Span(start, end, " ".join(narrations.texts[first:stop]), start, end))
-    return spans

@@ -73,15 +73,6 @@ def video_tokens(
     return tokens, mask
 
 
-def video_vector(streams: Sequence[np.ndarray]) -> np.ndarray:
-    """Make one vector f32 [sum D_i] of a clip: each stream's maximum over time, with unit length.
-
-    For models that take a vector instead of tokens, as AVLnet does. An empty stream's part is zero.
-    """
-    peaks = [stream.max(0) if len(stream) else np.zeros(stream.shape[1], np.float32) for stream in streams]
-    return np.concatenate([unit_length(peak) for peak in peaks])
-
-
 def audio_tokens(logmel: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Cut or pad log-mel frames [T, F] to f32 [F, count]; also return the mask bool [count].
 

@@ -13,7 +13,6 @@ from multisk.tracking.mirror import Mirror
 
 FILES = {"raw": "model.safetensors", "ema": "ema.safetensors"}
 METRIC = "R10"
-TAGS = ("method", "seed", "run_key", "dataset_digest", "git_commit")
 ARTIFACTS = "weights"  # folder of a run's artifacts that a version points to
 
 
