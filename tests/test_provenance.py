@@ -69,6 +69,21 @@ def test_requirements_and_threads_are_recorded(checkout):
     assert found["threads"] == torch.get_num_threads()
 
 
+@pytest.mark.parametrize(
+    ("program", "command"),
+    [
+        ("stages/pretrain.py", "python stages/pretrain.py 'a b'"),
+        ("{here}/stages/pretrain.py", "python stages/pretrain.py 'a b'"),
+        ("{here}/.venv/bin/multisk", "multisk 'a b'"),
+        ("{here}/src/multisk/__main__.py", "multisk 'a b'"),
+    ],
+)
+def test_the_command_is_what_a_person_types(tmp_path, monkeypatch, program, command):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [program.format(here=tmp_path), "a b"])
+    assert provenance()["command"] == command
+
+
 def test_outside_of_git_nothing_is_claimed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = provenance()

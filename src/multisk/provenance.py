@@ -26,7 +26,7 @@ def provenance() -> dict[str, Any]:
         "threads": _threads(),
         "requirements_digest": _digest_of(Path("requirements.txt")),
         "versions": {"python": platform.python_version(), **_package_versions()},
-        "command": shlex.join(["python", _relative(sys.argv[0]), *sys.argv[1:]]),
+        "command": _command(),
         "dvc_stage": os.environ.get("DVC_STAGE"),
         "dvc_experiment": os.environ.get("DVC_EXP_NAME"),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -101,5 +101,10 @@ def _output(*arguments: str) -> str:
     return done.stdout if done.returncode == 0 or differs else ""
 
 
-def _relative(path: str) -> str:
-    return os.path.relpath(path) if Path(path).is_absolute() else path
+def _command() -> str:
+    """Return what a person types to run this program again."""
+    program, arguments = Path(sys.argv[0]), sys.argv[1:]
+    if program.name == "multisk" or program.parts[-2:] == ("multisk", "__main__.py"):
+        return shlex.join(["multisk", *arguments])
+    script = os.path.relpath(program) if program.is_absolute() else str(program)
+    return shlex.join(["python", script, *arguments])

@@ -94,6 +94,22 @@ def test_an_imported_checkpoint_is_measured_like_the_pipelines_models(folder: Pa
     assert str(place.relative_to(folder) / "metrics.json") in done.stdout
 
 
+def test_the_evaluation_of_a_checkpoint_is_done_again(folder: Path) -> None:
+    """Its weights and its words lie beside the data, where the settings and the command name them."""
+    write_checkpoint(folder / "latest_model.pth", "sspc")
+    assert multisk(folder, "import-checkpoint", "latest_model.pth").returncode == 0
+    weights = next((folder / "checkpoints").glob("*.safetensors")).relative_to(folder)
+    (folder / "msrvtt").mkdir()  # named like an option's value
+    done = multisk(folder, "evaluate-checkpoint", "--benchmark", "msrvtt", str(weights))
+    assert done.returncode == 0, done.stderr
+    run = f"runs/checkpoints/{weights.stem}/zero-shot"
+    done = multisk(folder, "reproduce", run, "--run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"multisk evaluate-checkpoint --benchmark msrvtt {weights}" in done.stdout.splitlines()
+    assert "dataset: the same" in done.stdout
+    assert "numbers are equal; the largest difference is 0" in done.stdout
+
+
 def write_text_tower(folder: Path, width: int) -> None:
     """Write the text tower of a CLIP model with random weights, and a tokenizer of letters."""
     from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from multisk.errors import InputError
+from multisk.features.clip import clip_name
 from multisk.files import read_json
 from multisk.layout import Layout
-from multisk.reproduce.recorded import Recorded
-from multisk.tracking.files import METRICS
-
-STAGES = ("pretrain", "finetune", "evaluate")
+from multisk.reproduce.recorded import CHECKPOINT, STAGES, Recorded
+from multisk.tracking.files import METRICS, RECORD
 
 
 def run_again(run: Recorded, home: Path, work: Path) -> Path:
@@ -24,20 +23,16 @@ def run_again(run: Recorded, home: Path, work: Path) -> Path:
 
     Raises InputError for what cannot be repeated, a missing commit, missing data, or a failing command.
     """
-    if run.record["stage"] not in STAGES and not run.is_trial:
-        raise InputError(
-            f"{run.folder}: --run repeats {', '.join(STAGES)} and trials; a run of "
-            f"{run.record['stage']} writes data: dvc repro {run.record['dvc_stage'] or run.record['stage']}"
-        )
+    script = run.script
     if run.record["status"] != "finished":
         raise InputError(f"{run.folder}: {run.record['status']}; only a finished run can be compared")
     _take_sources(run, home, work)
-    _write_settings(run, work / "params.yaml")
+    _write_settings(run, home, work / "params.yaml")
     _link_inputs(run, home, work)
-    _call(run, work, run.script)
+    _call(run, work, _from_home(script, home) if run.of_checkpoint else script)
     if run.is_trial:  # judged by this package's script with the commit's sources, which may not have it yet
-        script = Path(__file__).with_name("validate.py")
-        _call(run, work, ["-P", str(script), run.record["method"], str(run.record["seed"])])
+        validation = Path(__file__).with_name("validate.py")
+        _call(run, work, ["-P", str(validation), run.record["method"], str(run.record["seed"])])
     return _result(run, work)
 
 
@@ -57,7 +52,7 @@ def _take_sources(run: Recorded, home: Path, work: Path) -> None:
         _git(work, "apply", "--whitespace=nowarn", str(run.patch.resolve()), remedy="the patch is damaged")
 
 
-def _write_settings(run: Recorded, path: Path) -> None:
+def _write_settings(run: Recorded, home: Path, path: Path) -> None:
     """Put the recorded sections into the checkout's settings; one seed, and a tracker of its own."""
     from ruamel.yaml import YAML
 
@@ -70,6 +65,11 @@ def _write_settings(run: Recorded, path: Path) -> None:
         settings["pretrain"]["seeds"] = [run.record["seed"]]
     if run.is_trial:
         settings["pretrain"]["epochs"] = _epochs(run.folder / METRICS)
+    if run.of_checkpoint:  # other runs read data/words
+        words = settings["features"]["words"]
+        source = clip_name(words["source"]) or words["source"]
+        if (home / source).exists():
+            words["source"] = words["source"].removesuffix(source) + str(home / source)
     settings["tracking"]["uri"] = None
     path.unlink()
     with path.open("w") as file:
@@ -106,6 +106,16 @@ def _link_inputs(run: Recorded, home: Path, work: Path) -> None:
             (work / "runs" / stage).symlink_to(home / "runs" / stage)
 
 
+def _from_home(script: list[str], home: Path) -> list[str]:
+    """Return a script whose checkpoint, the one argument beside options and their values, has a full path."""
+    called = script.index(CHECKPOINT) + 1
+    before = script[called - 1 : -1]
+    return script[:called] + [
+        word if "--" in (word[:2], last[:2]) else str(home / word)
+        for last, word in zip(before, script[called:], strict=True)
+    ]
+
+
 def _call(run: Recorded, work: Path, script: list[str]) -> None:
     """Run a script with its arguments, with as many threads as then: sums depend on it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DVC_")}
@@ -123,6 +133,9 @@ def _stage(run: Recorded) -> str:
 
 def _result(run: Recorded, work: Path) -> Path:
     layout, record = Layout(work), run.record
+    if run.of_checkpoint:
+        (evaluated,) = layout.runs.glob(f"checkpoints/*/*/{RECORD}")
+        return evaluated.parent
     stage, method, seed = _stage(run), record["method"], record["seed"]
     if stage == "pretrain":
         return layout.pretrained(method, seed)

@@ -16,6 +16,8 @@ from multisk.tracking.mirror import Mirror, tracking_uri
 from multisk.tracking.sync import run_folders
 
 SHORTEST = 6  # characters of a run id that may stand for all
+STAGES = ("pretrain", "finetune", "evaluate")  # whose runs are repeated
+CHECKPOINT = "evaluate-checkpoint"  # the command that evaluates without having trained
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,34 @@ class Recorded:
         return self.record.get("trial") is not None
 
     @property
+    def of_checkpoint(self) -> bool:
+        """Whether it is the evaluation of a checkpoint, which belongs to no method."""
+        return self.record["stage"] == "evaluate" and self.record["method"] is None
+
+    @property
     def script(self) -> list[str]:
-        """The stage's script and its arguments; a trial is a pretraining with settings of its own."""
+        """What Python runs to repeat it; a trial is a pretraining with settings of its own.
+
+        Raises InputError for a run that is not repeated by itself: it says what is.
+        """
+        stage, words = self.record["stage"], shlex.split(self.record["command"])
         if self.is_trial:
             return ["stages/pretrain.py", self.record["method"]]
-        _, script, *arguments = shlex.split(self.record["command"])
-        return [f"stages/{Path(script).name}", *arguments]
+        if stage == "sweep":
+            trial = shlex.quote(str(self.folder / "trial-0" / "seed-0"))
+            raise InputError(
+                f"{self.folder}: a study; its trials are repeated: multisk reproduce {trial} --run"
+            )
+        if stage not in STAGES:
+            made_by_dvc = f"dvc repro {self.record['dvc_stage'] or stage}"
+            again = self.record["command"] if words[0] == "multisk" else made_by_dvc
+            raise InputError(
+                f"{self.folder}: --run repeats {', '.join(STAGES)} and trials; a run of {stage} writes data: "
+                f"{again}"
+            )
+        if self.of_checkpoint:
+            return ["-m", "multisk", *words[words.index(CHECKPOINT) :]]
+        return [f"stages/{Path(words[1]).name}", *words[2:]]
 
     def describe(self) -> list[str]:
         """Return what the run was, a line per fact."""
