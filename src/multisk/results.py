@@ -23,7 +23,7 @@ SETTINGS = ("zero-shot", "fine-tuned")
 
 METRIC_COLUMNS = ("method", "benchmark", "setting", "seed", "direction", "metric", "value", "file", "key")
 STEP_COLUMNS = ("stage", "method", "benchmark", "seed", "step", "term", "value")
-RANK_COLUMNS = ("benchmark", "setting", "seed", "direction", "clip_id", "rank")
+RANK_COLUMNS = ("benchmark", "setting", "seed", "direction", "clip_id", "rank", "video_id")
 GALLERY_COLUMNS = ("benchmark", "setting", "seed", "clip_id", "rank", "top")
 NMI_COLUMNS = ("seed", "modality", "space", "label", "kind", "nmi")
 STRATEGY_COLUMNS = ("benchmark", "setting", "seed", "strategy", "direction", "metric", "value", "chance")

@@ -4,17 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from multisk.claims.declared import read_claims
-from multisk.claims.judged import judge
 from multisk.reporting import ReportSources
+from multisk.reporting.inputs import Inputs
 from multisk.reporting.verdict_tables import against_contrastive
 
 
 @pytest.fixture
 def judged(complete):
     """The declared claims, and their results."""
-    sources = ReportSources.below(complete)
-    return read_claims(sources.claims), judge(sources)
+    decisions = Inputs.read(ReportSources.below(complete)).decisions
+    return decisions.declared, decisions.claims
 
 
 def found_everywhere(claims, finding):

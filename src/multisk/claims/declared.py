@@ -99,11 +99,6 @@ class Claims(Section):
         return self
 
 
-def read_claims(path: Path) -> Claims:
-    """Read the declared comparisons; raise InputError with one line for what is wrong."""
-    return read_checked(path, Claims)
-
-
 def read_checked(path: Path, schema: type[Checked]) -> Checked:
     """Read a YAML file of a schema; raise InputError with one line for what is wrong."""
     from ruamel.yaml import YAML

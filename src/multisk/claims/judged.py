@@ -9,12 +9,10 @@ from typing import Literal
 
 import pandas as pd
 
-from multisk.claims.declared import Claim, Claims, Comparison, Declared, read_checked
+from multisk.claims.declared import Claim, Claims, Comparison, Declared
 from multisk.claims.measured import Measured
 from multisk.claims.significance import Estimate
 from multisk.claims.verdicts import Evidence, Judgement, Rule, Verdict, judge_all
-from multisk.params import load_params
-from multisk.results import ReportSources
 
 SCALES = ("miniature", "paper")
 
@@ -88,13 +86,7 @@ class ClaimResult:
 # --- judging -----------------------------------------------------------------------------------
 
 
-def judge(sources: ReportSources) -> list[ClaimResult]:
-    """Return the verdict on each declared claim, from the files that the evaluations left."""
-    declared = read_checked(sources.claims, Claims)
-    return judge_measured(declared, Measured.read(sources), load_params(sources.params).profile)
-
-
-def judge_measured(declared: Claims, measured: Measured, profile: str) -> list[ClaimResult]:
+def judge(declared: Claims, measured: Measured, profile: str) -> list[ClaimResult]:
     """Return the verdict on each declared claim."""
     results = {
         claim.name: tuple(compare(claim.name, comparison, measured) for comparison in claim.comparisons)
@@ -127,7 +119,7 @@ def compare(claim: str, declared: Declared, measured: Measured) -> ComparisonRes
         return ComparisonResult(**plan, reason=missing)
     estimated, samples = measured.estimate(declared)
     greater = declared.alternative == "greater"
-    runs = measured.records(declared)
+    runs = measured.evaluations({term.method for term in declared.terms})
     return ComparisonResult(
         **plan,
         effect=estimated.effect,
@@ -161,6 +153,29 @@ def claims_frame(results: Sequence[ClaimResult]) -> pd.DataFrame:
         }
         for result in results
         for comparison in result.comparisons
+    ]
+    return pd.DataFrame(rows)
+
+
+def verdicts_frame(results: Sequence[ClaimResult]) -> pd.DataFrame:
+    """Return a row per claim: verdict, p-values, comparisons, and the seeds of the method that has fewest."""
+    rows = [
+        {
+            "number": result.number,
+            "claim": result.name,
+            "statement": result.statement,
+            "verdict": result.verdict,
+            "profile": result.profile,
+            "rule": result.rule,
+            "comparisons": len(result.comparisons),
+            "seeds": min((each.seeds for each in result.comparisons), default=0),
+            "p": result.p,
+            "p_corrected": result.p_corrected,
+            "p_against": result.p_against,
+            "p_against_corrected": result.p_against_corrected,
+            "reason": result.reason,
+        }
+        for result in results
     ]
     return pd.DataFrame(rows)
 

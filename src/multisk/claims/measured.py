@@ -1,6 +1,6 @@
 """What the evaluations left, as declared comparisons need it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -28,6 +28,7 @@ from multisk.evaluation.headline import HEADLINE as HEADLINES
 from multisk.evaluation.headline import headline
 from multisk.evaluation.ranking import found
 from multisk.results import (
+    RANK_COLUMNS,
     ReportSources,
     read_chance,
     read_clip_counts,
@@ -35,7 +36,6 @@ from multisk.results import (
     read_runs,
 )
 
-RANK_COLUMNS = ("benchmark", "setting", "seed", "direction", "clip_id", "rank", "video_id")
 ANCHOR_BENCHMARK = "youcook2"  # whose clips anchors are compared on
 ANCHOR_COLUMNS = ("seed", "group", "modality", "space", "label", "kind", "nmi", "ami")
 
@@ -48,7 +48,7 @@ class Measured:
     anchors: method and ANCHOR_COLUMNS; a group lacks a part of the videos, ALL_CLIPS lacks none
     chance: benchmark, metric, value
     sizes: benchmark, which (present, complete, missing), value
-    runs: run records of evaluations: method, seed, file, run_id
+    runs: run records
     methods: those of params.yaml
     """
 
@@ -62,13 +62,12 @@ class Measured:
     @classmethod
     def read(cls, sources: ReportSources) -> Self:
         """Read what there is; raise InputError for what is malformed."""
-        runs = read_runs(sources)
         return cls(
             ranks=read_evaluations(sources, "ranks", RANK_COLUMNS),
             anchors=read_evaluations(sources, "anchors_jackknife", ANCHOR_COLUMNS),
             chance=read_chance(sources),
             sizes=read_clip_counts(sources),
-            runs=runs[runs["stage"] == "evaluate"],
+            runs=read_runs(sources),
             methods=sources.methods,
         )
 
@@ -96,9 +95,9 @@ class Measured:
             return self._retrieval(declared)
         return self._anchors(declared)
 
-    def records(self, declared: Declared) -> pd.DataFrame:
-        """Return the run records of the methods of a comparison."""
-        return self.runs[self.runs["method"].isin({term.method for term in declared.terms})]
+    def evaluations(self, methods: Collection[str]) -> pd.DataFrame:
+        """Return the run records of the evaluations of methods."""
+        return self.runs[(self.runs["stage"] == "evaluate") & self.runs["method"].isin(methods)]
 
     def _retrieval(self, declared: RetrievalComparison) -> tuple[Estimate, int]:
         tables = [self.points(declared, term) for term in declared.terms]

@@ -2,19 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import pandas as pd
 from pydantic import Field, model_validator
 
-from multisk.claims.declared import RetrievalTerm, read_checked
+from multisk.claims.declared import RetrievalTerm
 from multisk.claims.measured import Measured
 from multisk.claims.significance import Estimate, Term, estimate, estimate_median
 from multisk.evaluation.ranking import found
 from multisk.layout import Layout
-from multisk.params import Benchmark, load_params
-from multisk.results import ReportSources
+from multisk.params import Benchmark, Params
 from multisk.settings import Positive, Section
 
 PAPER = "paper"  # the profile of the published setting
@@ -22,7 +20,9 @@ FEATURES = "R152+RX101"  # of the published setting
 WEIGHTS = {"raw": "model.safetensors", "ema": "ema.safetensors"}
 
 Percent = Annotated[float, Field(ge=0, le=100)]
-Verdict = Literal["within the interval", "above it", "below it", "not transcribed", "not run", "not compared"]
+Standing = Literal[
+    "within the interval", "above it", "below it", "not transcribed", "not run", "not compared"
+]
 
 
 class Values(Section):
@@ -34,7 +34,7 @@ class Values(Section):
     MedR: Positive | None
 
 
-class Row(Section):
+class PublishedResult(Section):
     """A published result, and which of this project's numbers it corresponds to."""
 
     key: str
@@ -50,12 +50,12 @@ class Row(Section):
     source: str
 
 
-class Published(Section):
+class PublishedResults(Section):
     """published.yaml as a whole."""
 
     fill_in: str  # how to transcribe what is not
     protocols: dict[Benchmark, str]
-    rows: Annotated[tuple[Row, ...], Field(min_length=1)]
+    rows: Annotated[tuple[PublishedResult, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _keys_are_unique(self) -> Self:
@@ -67,7 +67,7 @@ class Published(Section):
 
 
 @dataclass(frozen=True)
-class PublishedRow:
+class ComparedNumber:
     """One published number, and the measured one where there is one to set beside it.
 
     Attributes:
@@ -91,7 +91,7 @@ class PublishedRow:
     source: str
     metric: str
     published: float | None
-    verdict: Verdict
+    verdict: Standing
     reason: str = ""
     measured: float | None = None
     low: float | None = None
@@ -105,34 +105,27 @@ class PublishedRow:
     checkpoints: tuple[str, ...] = ()
 
 
-def read_published(path: Path) -> Published:
-    """Read published.yaml; raise InputError with one line for what is wrong."""
-    return read_checked(path, Published)
-
-
-def published_against_measured(published: Published, sources: ReportSources) -> list[PublishedRow]:
+def against_measured(published: PublishedResults, measured: Measured, params: Params) -> list[ComparedNumber]:
     """Return each published number; at the scale of the paper, with the measured one beside it."""
     plain = [_plain(published, row, metric) for row in published.rows for metric in Values.model_fields]
-    profile = load_params(sources.params).profile
-    if profile != PAPER:
-        reason = f"profile {profile} is not the published setting: the published number stands aside"
-        return [_aside(row, reason) for row in plain]
-    measured = Measured.read(sources)
+    if params.profile != PAPER:
+        reason = f"profile {params.profile} is not the published setting: the published number stands aside"
+        return [_aside(number, reason) for number in plain]
     rows = {row.key: row for row in published.rows}
-    return [_beside(row, rows[row.key], measured, sources) for row in plain]
+    return [_beside(number, rows[number.key], measured, params.evaluate.weights) for number in plain]
 
 
-def published_frame(rows: Sequence[PublishedRow]) -> pd.DataFrame:
+def published_frame(numbers: Sequence[ComparedNumber]) -> pd.DataFrame:
     """Return a row per published number; run ids, files and checkpoints are joined by `;`."""
     lists = ("run_ids", "files", "checkpoints")
     return pd.DataFrame(
-        [{**asdict(row), **{key: ";".join(getattr(row, key)) for key in lists}} for row in rows]
+        [{**asdict(number), **{key: ";".join(getattr(number, key)) for key in lists}} for number in numbers]
     )
 
 
-def _plain(published: Published, row: Row, metric: str) -> PublishedRow:
+def _plain(published: PublishedResults, row: PublishedResult, metric: str) -> ComparedNumber:
     value = getattr(row.values, metric)
-    return PublishedRow(
+    return ComparedNumber(
         **row.model_dump(include={"key", "name", "method", "backbone", "benchmark", "setting", "source"}),
         direction=row.direction or "",
         metric=metric,
@@ -142,25 +135,25 @@ def _plain(published: Published, row: Row, metric: str) -> PublishedRow:
     )
 
 
-def _aside(row: PublishedRow, reason: str) -> PublishedRow:
-    return row if row.published is None else replace(row, reason=reason)
+def _aside(number: ComparedNumber, reason: str) -> ComparedNumber:
+    return number if number.published is None else replace(number, reason=reason)
 
 
-def _beside(row: PublishedRow, declared: Row, measured: Measured, sources: ReportSources) -> PublishedRow:
-    """Return the row with what was measured, unless the published number is of another setting."""
-    if declared.direction is None:
-        return _aside(row, "the source does not say what was searched")
-    if declared.backbone != FEATURES:
-        return _aside(row, f"other features: {declared.backbone}; here {FEATURES}")
+def _beside(number: ComparedNumber, row: PublishedResult, measured: Measured, weights: str) -> ComparedNumber:
+    """Return the number with what was measured, unless it is of another setting."""
+    if row.direction is None:
+        return _aside(number, "the source does not say what was searched")
+    if row.backbone != FEATURES:
+        return _aside(number, f"other features: {row.backbone}; here {FEATURES}")
     if not (measured.ranks["method"] == row.method).any():
         reason = f"no results of {row.method}; make method METHOD={row.method}"
-        return replace(row, verdict="not run", reason=reason) if row.published is not None else row
-    term = RetrievalTerm(weight=1, method=row.method, benchmark=declared.benchmark, setting=declared.setting)
-    ranks = measured.ranks_of(term, declared.direction)
-    estimated = _estimate(ranks, row.metric, measured.coverage(declared.benchmark))
-    runs = measured.runs[measured.runs["method"] == row.method]
+        return replace(number, verdict="not run", reason=reason) if number.published is not None else number
+    term = RetrievalTerm(weight=1, method=row.method, benchmark=row.benchmark, setting=row.setting)
+    ranks = measured.ranks_of(term, row.direction)
+    estimated = _estimate(ranks, number.metric, measured.coverage(row.benchmark))
+    runs = measured.evaluations([row.method])
     filled = replace(
-        row,
+        number,
         measured=estimated.effect,
         low=estimated.low,
         high=estimated.high,
@@ -169,12 +162,14 @@ def _beside(row: PublishedRow, declared: Row, measured: Measured, sources: Repor
         command="; ".join(dict.fromkeys(runs["command"])),
         run_ids=tuple(filter(None, runs["run_id"])),
         files=tuple(runs["file"]),
-        checkpoints=_checkpoints(sources, term, list(ranks.index)),
+        checkpoints=_checkpoints(term, list(ranks.index), WEIGHTS[weights]),
     )
-    if row.published is None:
+    if number.published is None:
         return filled
     return replace(
-        filled, difference=estimated.effect - row.published, verdict=_verdict(row.published, estimated)
+        filled,
+        difference=estimated.effect - number.published,
+        verdict=_standing(number.published, estimated),
     )
 
 
@@ -188,19 +183,18 @@ def _estimate(ranks: pd.DataFrame, metric: str, coverage: float) -> Estimate:
     return share._replace(low=max(0.0, share.low), high=min(100.0, share.high))
 
 
-def _verdict(published: float, estimated: Estimate) -> Verdict:
+def _standing(published: float, estimated: Estimate) -> Standing:
     if published > estimated.high:
         return "above it"
     return "below it" if published < estimated.low else "within the interval"
 
 
-def _checkpoints(sources: ReportSources, term: RetrievalTerm, seeds: Sequence[int]) -> tuple[str, ...]:
-    layout = Layout(sources.runs.parent)
-    name = WEIGHTS[load_params(sources.params).evaluate.weights]
+def _checkpoints(term: RetrievalTerm, seeds: Sequence[int], name: str) -> tuple[str, ...]:
+    layout = Layout()
     folders = [
         layout.pretrained(term.method, seed)
         if term.setting == "zero-shot"
         else layout.finetuned(term.method, term.benchmark, seed)
         for seed in seeds
     ]
-    return tuple(sources.name(folder / name) for folder in folders)
+    return tuple(str(folder / name) for folder in folders)

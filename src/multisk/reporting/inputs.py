@@ -1,11 +1,12 @@
 """Everything that the site shows, read once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
-from multisk.claims.judged import ClaimResult, judge
+from multisk.claims.decided import Decisions
+from multisk.claims.measured import Measured
 from multisk.methods.recipes import Recipe, load_recipes
 from multisk.params import Params, load_params
 from multisk.reporting.ledger import Ledger
@@ -15,16 +16,12 @@ from multisk.results import (
     COUNT_COLUMNS,
     GALLERY_COLUMNS,
     NMI_COLUMNS,
-    RANK_COLUMNS,
     STRATEGY_COLUMNS,
     ReportSources,
     ordered,
-    read_chance,
-    read_clip_counts,
     read_datasets,
     read_evaluations,
     read_metrics,
-    read_runs,
     read_training,
 )
 
@@ -35,6 +32,7 @@ class Inputs:
 
     sources: ReportSources
     params: Params
+    decisions: Decisions
     ledger: Ledger
     metrics: pd.DataFrame
     chance: pd.DataFrame
@@ -49,23 +47,23 @@ class Inputs:
     datasets: pd.DataFrame
     studies: Mapping[str, StudyResult]
     recipes: Mapping[str, Recipe]
-    claims: Sequence[ClaimResult]
 
     @classmethod
     def read(cls, sources: ReportSources) -> "Inputs":
         """Read all sources; raise InputError for one that is malformed."""
-        runs = read_runs(sources)
-        ledger = Ledger(runs)
+        params, measured = load_params(sources.params), Measured.read(sources)
+        ledger = Ledger(measured.runs)
         return cls(
             sources=sources,
-            params=load_params(sources.params),
+            params=params,
+            decisions=Decisions.make(sources, params, measured),
             ledger=ledger,
             metrics=ledger.traced(read_metrics(sources)),
-            chance=read_chance(sources),
-            sizes=read_clip_counts(sources),
-            runs=runs,
+            chance=measured.chance,
+            sizes=measured.sizes,
+            runs=measured.runs,
             training=ledger.traced(read_training(sources)),
-            ranks=ledger.traced(read_evaluations(sources, "ranks", RANK_COLUMNS)),
+            ranks=ledger.traced(measured.ranks),
             gallery=read_evaluations(sources, "gallery", GALLERY_COLUMNS),
             nmi=ledger.traced(read_evaluations(sources, "anchors_nmi", NMI_COLUMNS)),
             counts=ledger.traced(read_evaluations(sources, "anchors_counts", COUNT_COLUMNS)),
@@ -73,7 +71,6 @@ class Inputs:
             datasets=read_datasets(sources),
             studies=read_studies(sources),
             recipes=load_recipes(sources.recipes) if sources.recipes.is_dir() else {},
-            claims=judge(sources) if sources.claims.exists() else (),
         )
 
     @property

@@ -33,9 +33,10 @@ def summary_markdown(inputs: Inputs) -> str:
 
 
 def _verdicts(inputs: Inputs) -> str:
-    if not inputs.claims:
+    claims = inputs.decisions.claims
+    if not claims:
         return ""
-    rows = [(f"{found.number}. {found.statement}", _verdict(found)) for found in inputs.claims]
+    rows = [(f"{found.number}. {found.statement}", _verdict(found)) for found in claims]
     table = pd.DataFrame(rows, columns=["claim of the paper", f"verdict, profile {inputs.params.profile}"])
     return f"\n{table.to_markdown(index=False, disable_numparse=True)}\n"
 

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from multisk.claims.published import Published, PublishedRow
-from multisk.claims.published import Row as Source
+from multisk.claims.published import ComparedNumber, PublishedResult, PublishedResults
 from multisk.reporting import wording
 from multisk.reporting.cells import DATA, NOTHING, Body, Cell, Row, Table, at, column, linked
 from multisk.reporting.ledger import Ledger
@@ -22,7 +21,7 @@ BESIDE_HEADS = (
 )
 
 
-def aside(published: Published, file: str) -> Table:
+def aside(published: PublishedResults, file: str) -> Table:
     """Return the published numbers alone, a body per dataset and setting."""
     caption = (
         "Published numbers, each with where it was read; they stand aside and are compared with nothing "
@@ -34,18 +33,19 @@ def aside(published: Published, file: str) -> Table:
     )  # fmt: skip
 
 
-def beside(published: Published, rows: Sequence[PublishedRow], ledger: Ledger) -> Table:
+def beside(published: PublishedResults, numbers: Sequence[ComparedNumber], ledger: Ledger) -> Table:
     """Return each published number beside the measured one, in the published setting."""
     caption = (
         "Published numbers beside measured ones: mean over seeds, its 95 % interval, measured minus "
         "published, and where the published number lies, seen from the interval."
     )
-    found = {key: [row for row in rows if row.key == key] for key in dict.fromkeys(row.key for row in rows)}
-    bodies = _bodies(published, lambda row: (_beside(one, ledger) for one in found[row.key]))
+    bodies = _bodies(published, lambda row: (_beside(one, ledger) for one in numbers if one.key == row.key))
     return Table("published", caption, BESIDE_HEADS, bodies, words=2, after=5)
 
 
-def _bodies(published: Published, rows_of: Callable[[Source], Iterator[Row]]) -> tuple[Body, ...]:
+def _bodies(
+    published: PublishedResults, rows_of: Callable[[PublishedResult], Iterator[Row]]
+) -> tuple[Body, ...]:
     bodies = []
     for benchmark in ordered((row.benchmark for row in published.rows), wording.DOMAINS):
         for setting in SETTINGS:
@@ -56,7 +56,7 @@ def _bodies(published: Published, rows_of: Callable[[Source], Iterator[Row]]) ->
     return tuple(bodies)
 
 
-def _aside(row: Source, published: Published, file: str) -> Iterator[Row]:
+def _aside(row: PublishedResult, published: PublishedResults, file: str) -> Iterator[Row]:
     place = f"rows/{published.rows.index(row)}/values"
     numbers = (_published(getattr(row.values, key), file, f"{place}/{key}") for key in METRICS)
     cells = (Cell(row.name), Cell(row.backbone), *numbers, Cell(row.gallery), Cell(row.source))
@@ -69,7 +69,7 @@ def _published(value: float | None, file: str, key: str) -> Cell:
     return Cell(f"{value:g}", at(file, key))
 
 
-def _beside(row: PublishedRow, ledger: Ledger) -> Row:
+def _beside(row: ComparedNumber, ledger: Ledger) -> Row:
     numbers = [
         Cell(_text(key, getattr(row, key)), at(TABLE, column(key, key=row.key, metric=row.metric)))
         if getattr(row, key) is not None

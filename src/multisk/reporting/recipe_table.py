@@ -5,7 +5,7 @@ from itertools import product
 
 import pandas as pd
 
-from multisk.claims.published import PAPER, Published
+from multisk.claims.published import PAPER, PublishedResults
 from multisk.methods.recipes import Recipe
 from multisk.params import Params
 from multisk.reporting import wording
@@ -47,7 +47,7 @@ def recipe_table(
     return plain("recipes", caption, heads, rows, words=2, after=3)
 
 
-def published_links(published: Published, file: str, profile: str) -> dict[str, Link]:
+def published_links(published: PublishedResults, file: str, profile: str) -> dict[str, Link]:
     """Return a link to each published R@10 by its key: the number, or that it was not transcribed."""
     found = {}
     for index, row in enumerate(published.rows):

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -17,7 +17,6 @@ from multisk.reporting.markdown import results_markdown, summary_markdown
 from multisk.reporting.notice import footer
 from multisk.reporting.pages import ablations, anchors, claims, cost, results, retrieval, runs
 from multisk.reporting.pages.page import Page
-from multisk.reporting.verdict_tables import verdicts
 from multisk.results import ReportSources
 
 PAGES = (results, ablations, claims, anchors, retrieval, runs, cost)
@@ -33,21 +32,21 @@ def write_report(sources: ReportSources, folder: Path) -> None:
     pages = [page.build(inputs) for page in PAGES]
     for name, text in zip((page.file for page in pages), _rendered(pages, inputs), strict=True):
         write_text(folder / "site" / name, text)
-    for page in pages:
-        for name, table in _data(page):
+    for tables in (inputs.decisions.tables, *map(_data, pages)):
+        for name, table in tables.items():
             write_text(folder / "site" / "data" / f"{name}.csv", _csv(table))
     write_text(folder / "results.md", results_markdown(inputs))
     write_text(folder / "summary.md", summary_markdown(inputs))
-    write_text(folder / "verdicts.csv", _csv(verdicts(inputs.claims)))
+    write_text(folder / "verdicts.csv", _csv(inputs.decisions.tables["verdicts"]))
 
 
 def _csv(table: pd.DataFrame) -> str:
     return table.to_csv(index=False, lineterminator="\n")
 
 
-def _data(page: Page) -> list[tuple[str, pd.DataFrame]]:
-    drawn = [(Path(figure.data_file).stem, figure.data) for figure in page.figures.values() if figure]
-    return [*drawn, *page.data.items()]
+def _data(page: Page) -> Mapping[str, pd.DataFrame]:
+    drawn = {Path(figure.data_file).stem: figure.data for figure in page.figures.values() if figure}
+    return {**drawn, **page.data}
 
 
 def _rendered(pages: Sequence[Page], inputs: Inputs) -> list[str]:

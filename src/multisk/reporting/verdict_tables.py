@@ -25,33 +25,10 @@ OUTCOMES: dict[Finding, str] = {
 }
 
 
-def verdicts(claims: Sequence[ClaimResult]) -> pd.DataFrame:
-    """Return a row per claim: verdict, p-values, comparisons, and the seeds of the method that has fewest."""
-    rows = [
-        {
-            "number": claim.number,
-            "claim": claim.name,
-            "statement": claim.statement,
-            "verdict": claim.verdict,
-            "profile": claim.profile,
-            "rule": claim.rule,
-            "comparisons": len(claim.comparisons),
-            "seeds": min((each.seeds for each in claim.comparisons), default=0),
-            "p": claim.p,
-            "p_corrected": claim.p_corrected,
-            "p_against": claim.p_against,
-            "p_against_corrected": claim.p_against_corrected,
-            "reason": claim.reason,
-        }
-        for claim in claims
-    ]
-    return pd.DataFrame(rows)
-
-
-def overview(claims: Sequence[ClaimResult], by_scale: pd.DataFrame) -> Table:
+def overview(claims: Sequence[ClaimResult], verdicts: pd.DataFrame, by_scale: pd.DataFrame) -> Table:
     """Return a row per claim with its verdict at each scale, this working copy's first.
 
-    by_scale: claim, scale, verdict
+    verdicts, by_scale: of `verdicts_frame` and `scales_frame`
     """
     caption = (
         "The claims and their verdicts, at each scale. Corrected p and p of the opposite: one-sided, for "
@@ -62,7 +39,7 @@ def overview(claims: Sequence[ClaimResult], by_scale: pd.DataFrame) -> Table:
     scales = sorted(found.columns, key=lambda scale: (scale != claims[0].profile, scale))
     rows = [
         _overview_row(claim, counts, [str(found.loc[claim.name, scale]) for scale in scales])
-        for claim, counts in zip(claims, verdicts(claims).to_dict("records"), strict=True)
+        for claim, counts in zip(claims, verdicts.to_dict("records"), strict=True)
     ]
     names = (f"verdict, {SCALES.get(scale, scale)}" for scale in scales)
     return plain("claims", caption, ("claim", *names, *COUNTS), rows, words=1 + len(scales))

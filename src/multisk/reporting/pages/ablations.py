@@ -5,7 +5,6 @@ from typing import Any
 
 import pandas as pd
 
-from multisk.claims.published import read_published
 from multisk.reporting import ablations, trials
 from multisk.reporting.cells import Table
 from multisk.reporting.inputs import Inputs
@@ -68,9 +67,8 @@ def _study(name: str, study: StudyResult | None, drawn: Mapping[str, list[Figure
 def _recipes(inputs: Inputs) -> Table | None:
     folder = inputs.sources.name(inputs.sources.recipes)
     found = inputs.metrics, inputs.params, inputs.ledger
-    file, links = inputs.sources.published, {}
-    if file.exists():
-        links = published_links(read_published(file), inputs.sources.name(file), inputs.params.profile)
+    published, file = inputs.decisions.published, inputs.sources.name(inputs.sources.published)
+    links = published_links(published, file, inputs.params.profile) if published else {}
     return recipe_table(inputs.recipes, *found, folder, links) if inputs.recipes else None
 
 

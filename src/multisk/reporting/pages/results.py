@@ -1,17 +1,9 @@
 """The first page: what came out, beside chance and beside what was published."""
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from multisk.claims.published import (
-    PAPER,
-    Published,
-    PublishedRow,
-    published_against_measured,
-    published_frame,
-    read_published,
-)
+from multisk.claims.published import PAPER
 from multisk.reporting import facts, figures, published_tables, tables, wording
 from multisk.reporting.cells import Table
 from multisk.reporting.inputs import Inputs
@@ -28,9 +20,6 @@ DIRECTIONS = f"All directions: {SPREAD} A direction without + that names two mod
 
 def build(inputs: Inputs) -> Page:
     """Return index.html."""
-    file = inputs.sources.published
-    published = read_published(file) if file.exists() else None
-    rows = published_against_measured(published, inputs.sources) if published else []
     context = {
         "notice": notice(inputs.params),
         "profile": inputs.params.profile,
@@ -40,7 +29,7 @@ def build(inputs: Inputs) -> Page:
         "directions": _directions(inputs),
         "differences": tables.differences(headline(inputs.metrics), inputs.params, inputs.ledger),
         "sizes": tables.test_sizes(inputs.sizes, inputs.params),
-        **_published(published, rows, inputs),
+        **_published(inputs),
     }
     return Page(
         name="index",
@@ -49,20 +38,17 @@ def build(inputs: Inputs) -> Page:
         summary="What was measured, by method, benchmark and setting, beside chance.",
         context=context,
         figures=_figures(inputs),
-        data={
-            "results": inputs.metrics.drop(columns="key"),
-            **({"published": published_frame(rows)} if rows else {}),
-        },
+        data={"results": inputs.metrics.drop(columns="key")},
     )
 
 
-def _published(published: Published | None, rows: Sequence[PublishedRow], inputs: Inputs) -> dict[str, Any]:
-    file = inputs.sources.name(inputs.sources.published)
+def _published(inputs: Inputs) -> dict[str, Any]:
+    published, file = inputs.decisions.published, inputs.sources.name(inputs.sources.published)
     if published is None:
         return {"published": None, "published_file": file}
     at_scale = inputs.params.profile == PAPER
     table = (
-        published_tables.beside(published, rows, inputs.ledger)
+        published_tables.beside(published, inputs.decisions.compared, inputs.ledger)
         if at_scale
         else published_tables.aside(published, file)
     )

@@ -1,7 +1,7 @@
 """Claims: what is declared, what is measured, which verdict follows."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
+from multisk.claims.decided import Decisions
 from multisk.claims.declared import Claims, read_checked
-from multisk.claims.judged import claims_frame, judge, judge_measured, scales_frame
+from multisk.claims.judged import ClaimResult, claims_frame, judge, scales_frame, verdicts_frame
 from multisk.claims.measured import Measured
 from multisk.errors import InputError
-from multisk.reporting import ReportSources
-from multisk.results import read_metrics
+from multisk.params import load_params
+from multisk.results import ReportSources, read_metrics
 
 VIDEOS, CLIPS, MISSING = 30, 3, 10
 PRESENT = VIDEOS * CLIPS
@@ -57,8 +58,11 @@ def measured(
                         )
                     )  # fmt: skip
     sizes = [(b, k, n) for b in CHANCE for k, n in (("present", PRESENT), ("complete", PRESENT + MISSING))]
-    records = [(m, seed, f"runs/evaluate/{m}/seed-{seed}/run.json", f"id-{m}-{seed}") for m in methods
-               for seed in range(seeds)]  # fmt: skip
+    records = [
+        ("evaluate", method, seed, f"runs/evaluate/{method}/seed-{seed}/run.json", f"id-{method}-{seed}")
+        for method in methods
+        for seed in range(seeds)
+    ]
     return Measured(
         ranks=pd.concat(ranks, ignore_index=True),
         anchors=information(anchors or {"anchors": 0.4, "shuffled": 0.1, "k-means": 0.3}, seeds, rng),
@@ -66,7 +70,7 @@ def measured(
             [(b, "R10", v) for b, v in CHANCE.items()], columns=["benchmark", "metric", "value"]
         ),
         sizes=pd.DataFrame(sizes, columns=["benchmark", "which", "value"]),
-        runs=pd.DataFrame(records, columns=["method", "seed", "file", "run_id"]),
+        runs=pd.DataFrame(records, columns=["stage", "method", "seed", "file", "run_id"]),
         methods=frozenset(methods),
     )
 
@@ -113,7 +117,7 @@ def test_the_declared_claims_are_the_six_of_the_paper(declared):
 
 
 def test_where_the_paper_is_right_every_claim_is_supported(declared):
-    results = judge_measured(declared, measured(BETTER | FAR, seeds=5), "miniature")
+    results = judge(declared, measured(BETTER | FAR, seeds=5), "miniature")
     assert {result.name: result.verdict for result in results} == {
         claim.name: "supported" for claim in declared.claims
     }
@@ -124,9 +128,7 @@ def test_where_the_paper_is_right_every_claim_is_supported(declared):
 
 def test_where_the_paper_is_wrong_the_verdicts_say_so(declared):
     worse = dict.fromkeys(BETTER, 0.1)
-    results = judge_measured(
-        declared, measured(worse, anchors={"anchors": 0.2, "shuffled": 0.1, "k-means": 0.3}), "m"
-    )
+    results = judge(declared, measured(worse, anchors={"anchors": 0.2, "shuffled": 0.1, "k-means": 0.3}), "m")
     verdicts = {result.name: result.verdict for result in results}
     assert verdicts["sspc-improves"] == verdicts["many-anchors"] == verdicts["gains-hold"] == "contradicted"
     assert verdicts["semantic-anchors"] == "contradicted"
@@ -136,7 +138,7 @@ def test_where_the_paper_is_wrong_the_verdicts_say_so(declared):
 
 
 def test_where_nothing_differs_the_verdict_is_inconclusive(declared):
-    results = judge_measured(
+    results = judge(
         declared, measured({}, anchors=dict.fromkeys(("anchors", "shuffled", "k-means"), 0.3)), "m"
     )
     close_and_far = results[1]
@@ -149,7 +151,7 @@ def test_effects_are_differences_of_recall_of_the_complete_benchmark(declared):
     world = measured(BETTER | FAR)
     results = {
         (result.name, comparison.name): comparison
-        for result in judge_measured(declared, world, "m")
+        for result in judge(declared, world, "m")
         for comparison in result.comparisons
     }
 
@@ -173,17 +175,17 @@ def test_effects_are_differences_of_recall_of_the_complete_benchmark(declared):
 
 
 def test_each_comparison_names_its_runs(declared):
-    comparison = judge_measured(declared, measured(BETTER), "m")[2].comparisons[0]
+    comparison = judge(declared, measured(BETTER), "m")[2].comparisons[0]
     assert comparison.seeds == 3
     assert set(comparison.run_ids) == {f"id-{m}-{s}" for m in ("sspc", "contrastive") for s in range(3)}
     assert "runs/evaluate/sspc/seed-2/run.json" in comparison.files
 
 
 def test_few_seeds_make_no_verdict_whatever_the_effect(declared):
-    results = judge_measured(declared, measured(BETTER | FAR, seeds=2), "m")
+    results = judge(declared, measured(BETTER | FAR, seeds=2), "m")
     assert {result.verdict for result in results} == {"inconclusive"}
     assert results[2].reason == "Inconclusive: 2 of the 3 seeds that a verdict needs."
-    single = judge_measured(declared, measured(BETTER | FAR, seeds=1), "m")[2]
+    single = judge(declared, measured(BETTER | FAR, seeds=1), "m")[2]
     assert single.verdict == "inconclusive"
     assert not single.comparisons[0].over_runs
     assert single.comparisons[0].low < single.comparisons[0].effect < single.comparisons[0].high
@@ -191,7 +193,7 @@ def test_few_seeds_make_no_verdict_whatever_the_effect(declared):
 
 def test_what_was_not_run_is_said_and_changes_no_other_verdict(declared):
     world = measured(BETTER | FAR, methods=("contrastive", "sspc", "eao"))
-    results = {result.name: result for result in judge_measured(declared, world, "m")}
+    results = {result.name: result for result in judge(declared, world, "m")}
     assert results["many-anchors"].verdict == results["close-and-far"].verdict == "not run"
     assert results["many-anchors"].reason == (
         "Not run: sinkhorn is not among the methods of params.yaml (multisk add sinkhorn); "
@@ -209,28 +211,36 @@ def test_methods_with_other_clips_are_not_compared(declared):
     with pytest.raises(
         InputError, match=r"sspc/ranks\.parquet: msrvtt: other clips than those of|other clips than"
     ):
-        judge_measured(declared, world, "m")
+        judge(declared, world, "m")
 
 
 def test_a_seed_without_some_clip_is_an_error(declared):
     world = measured(BETTER)
     with pytest.raises(InputError, match="not every seed has every clip; run dvc repro evaluate@"):
-        judge_measured(declared, Measured(**{**vars(world), "ranks": world.ranks.iloc[1:]}), "m")
+        judge(declared, Measured(**{**vars(world), "ranks": world.ranks.iloc[1:]}), "m")
 
 
 def test_frames_have_a_row_per_comparison_and_scale(declared):
-    results = judge_measured(declared, measured(BETTER | FAR), "miniature")
+    results = judge(declared, measured(BETTER | FAR), "miniature")
     frame = claims_frame(results)
     assert len(frame) == sum(len(claim.comparisons) for claim in declared.claims)
     assert set(frame["verdict"]) == {"supported"}
     assert frame["files"].str.count(";").min() >= 2
+    by_claim = verdicts_frame(results)
+    assert list(by_claim["claim"]) == [claim.name for claim in declared.claims]
+    assert by_claim["comparisons"].sum() == len(frame)
+    assert set(by_claim["seeds"]) == {3}
     scales = scales_frame(results).pivot(index="claim", columns="scale", values="verdict")
     assert set(scales["miniature"]) == {"supported"}
     assert set(scales["paper"]) == {"not run"}
 
 
+def judged(sources: ReportSources) -> Sequence[ClaimResult]:
+    return Decisions.make(sources, load_params(sources.params), Measured.read(sources)).claims
+
+
 def test_claims_are_judged_from_the_files_of_the_evaluations(sources: ReportSources):
-    results = judge(sources)
+    results = judged(sources)
     close = next(result for result in results if result.name == "sspc-improves").comparisons[0]
     metrics = read_metrics(sources).query(
         "benchmark == 'youcook2' and setting == 'zero-shot' and direction == 't2v+a' and metric == 'R10'"
@@ -245,7 +255,7 @@ def test_claims_are_judged_from_the_files_of_the_evaluations(sources: ReportSour
 def test_one_video_is_too_few_to_judge_by(sources: ReportSources):
     for path in sources.runs.glob("evaluate/*/ranks.parquet"):
         pd.read_parquet(path).assign(video_id="the-only-one").to_parquet(path)
-    reasons = [result.reason for result in judge(sources) if result.name == "sspc-improves"]
+    reasons = [result.reason for result in judged(sources) if result.name == "sspc-improves"]
     assert reasons == ["Not run: sspc was tested on one video; an interval needs two."]
 
 

@@ -7,21 +7,17 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from multisk.claims.published import (
-    Published,
-    PublishedRow,
-    published_against_measured,
-    published_frame,
-    read_published,
-)
+from multisk.claims.declared import read_checked
+from multisk.claims.measured import Measured
+from multisk.claims.published import ComparedNumber, PublishedResults, against_measured, published_frame
 from multisk.errors import InputError
-from multisk.reporting import ReportSources
-from multisk.results import read_metrics
+from multisk.params import load_params
+from multisk.results import ReportSources, read_metrics
 
 
 @pytest.fixture
-def published(repository: Path) -> Published:
-    return read_published(repository / "reports" / "published.yaml")
+def published(repository: Path) -> PublishedResults:
+    return read_checked(repository / "reports" / "published.yaml", PublishedResults)
 
 
 @pytest.fixture
@@ -32,18 +28,22 @@ def paper(sources: ReportSources) -> ReportSources:
     return sources
 
 
-def with_row(published: Published, **changes) -> Published:
+def with_row(published: PublishedResults, **changes) -> PublishedResults:
     """One published row, of SSPC on the close domain, with some entries changed."""
     values = published.rows[0].values.model_copy(update=changes.pop("values", {}))
     row = published.rows[0].model_copy(update={"values": values, **changes})
     return published.model_copy(update={"rows": (row,)})
 
 
-def of_metric(rows: list[PublishedRow], metric: str) -> PublishedRow:
+def compared(published: PublishedResults, sources: ReportSources) -> list[ComparedNumber]:
+    return against_measured(published, Measured.read(sources), load_params(sources.params))
+
+
+def of_metric(rows: list[ComparedNumber], metric: str) -> ComparedNumber:
     return next(row for row in rows if row.metric == metric)
 
 
-def test_what_was_read_is_what_the_source_says(repository: Path, published: Published):
+def test_what_was_read_is_what_the_source_says(repository: Path, published: PublishedResults):
     """The transcription beside the repository, value by value; nothing is added and nothing is lost."""
     path = repository.parent / "shared" / "paper" / "published_results.yaml"
     if not path.exists():
@@ -57,7 +57,7 @@ def test_what_was_read_is_what_the_source_says(repository: Path, published: Publ
 
 
 def test_the_papers_own_rows_are_not_transcribed_and_say_how_to_fill_them_in(published, sources):
-    rows = [row for row in published_against_measured(published, sources) if row.method == "sspc"]
+    rows = [row for row in compared(published, sources) if row.method == "sspc"]
     assert len(rows) == 16
     assert {row.verdict for row in rows} == {"not transcribed"}
     assert all("PDF" in row.reason for row in rows)
@@ -65,7 +65,7 @@ def test_the_papers_own_rows_are_not_transcribed_and_say_how_to_fill_them_in(pub
 
 
 def test_at_another_scale_nothing_stands_beside_a_published_number(published, sources):
-    rows = published_against_measured(published, sources)
+    rows = compared(published, sources)
     assert len(rows) == 4 * len(published.rows)
     assert all(row.measured is None and row.low is None and row.difference is None for row in rows)
     assert {row.verdict for row in rows} == {"not compared", "not transcribed"}
@@ -78,32 +78,32 @@ def test_at_the_scale_of_the_paper_the_mean_over_seeds_stands_beside_it(publishe
         "method == 'sspc' and benchmark == 'youcook2' and setting == 'zero-shot' and direction == 't2v+a'"
     )
     means = metrics.groupby("metric")["value"].mean()
-    rows = published_against_measured(with_row(published, values={"R10": 40.0, "MedR": 9.0}), paper)
+    rows = compared(with_row(published, values={"R10": 40.0, "MedR": 9.0}), paper)
     for metric in ("R1", "R5", "R10", "MedR"):
         row = of_metric(rows, metric)
         assert row.measured == pytest.approx(means[metric])
         assert row.low <= row.measured <= row.high
         assert (row.seeds, row.over_runs) == (2, True)
-    compared = of_metric(rows, "R10")
-    assert compared.difference == pytest.approx(means["R10"] - 40.0)
-    assert compared.command == "python stages/evaluate.py sspc"
-    assert compared.run_ids == ("id-evaluate-sspc-None-0", "id-evaluate-sspc-None-1")
-    assert compared.files == tuple(f"runs/evaluate/sspc/seed-{seed}/run.json" for seed in (0, 1))
-    assert compared.checkpoints == tuple(f"runs/pretrain/sspc/seed-{s}/model.safetensors" for s in (0, 1))
+    recall = of_metric(rows, "R10")
+    assert recall.difference == pytest.approx(means["R10"] - 40.0)
+    assert recall.command == "python stages/evaluate.py sspc"
+    assert recall.run_ids == ("id-evaluate-sspc-None-0", "id-evaluate-sspc-None-1")
+    assert recall.files == tuple(f"runs/evaluate/sspc/seed-{seed}/run.json" for seed in (0, 1))
+    assert recall.checkpoints == tuple(f"runs/pretrain/sspc/seed-{s}/model.safetensors" for s in (0, 1))
     assert of_metric(rows, "R1").verdict == "not transcribed"
 
 
 def test_checkpoints_of_fine_tuned_rows_are_the_fine_tuned_ones(published, paper):
-    row = published_against_measured(with_row(published, setting="fine-tuned"), paper)[0]
+    row = compared(with_row(published, setting="fine-tuned"), paper)[0]
     assert row.checkpoints[0] == "runs/finetune/sspc/youcook2/seed-0/model.safetensors"
 
 
 def test_the_verdict_says_where_the_published_number_lies(published, paper):
     def verdict(value: float) -> str:
-        rows = published_against_measured(with_row(published, values={"R10": value}), paper)
+        rows = compared(with_row(published, values={"R10": value}), paper)
         return of_metric(rows, "R10").verdict
 
-    measured = of_metric(published_against_measured(with_row(published), paper), "R10").measured
+    measured = of_metric(compared(with_row(published), paper), "R10").measured
     assert verdict(measured) == "within the interval"
     assert verdict(100.0) in ("above it", "within the interval")
     for path in (paper.runs / "evaluate").glob("*/ranks.parquet"):
@@ -116,7 +116,7 @@ def test_the_verdict_says_where_the_published_number_lies(published, paper):
 
 
 def test_intervals_stay_within_what_is_possible(published, paper):
-    for row in published_against_measured(with_row(published), paper):
+    for row in compared(with_row(published), paper):
         if row.metric == "MedR":
             assert row.low >= 1
         else:
@@ -124,17 +124,17 @@ def test_intervals_stay_within_what_is_possible(published, paper):
 
 
 def test_numbers_of_another_setting_are_not_compared(published, paper):
-    rows = published_against_measured(with_row(published, backbone="S3D-G", values={"R10": 40.0}), paper)
+    rows = compared(with_row(published, backbone="S3D-G", values={"R10": 40.0}), paper)
     assert of_metric(rows, "R10").reason == "other features: S3D-G; here R152+RX101"
-    rows = published_against_measured(with_row(published, direction=None, values={"R10": 40.0}), paper)
+    rows = compared(with_row(published, direction=None, values={"R10": 40.0}), paper)
     assert of_metric(rows, "R10").reason == "the source does not say what was searched"
-    rows = published_against_measured(with_row(published, method="mcn", values={"R10": 40.0}), paper)
+    rows = compared(with_row(published, method="mcn", values={"R10": 40.0}), paper)
     assert of_metric(rows, "R10").verdict == "not run"
     assert of_metric(rows, "R10").measured is None
 
 
 def test_the_frame_has_a_row_per_published_number(published, paper):
-    frame = published_frame(published_against_measured(published, paper))
+    frame = published_frame(compared(published, paper))
     assert len(frame) == 4 * len(published.rows)
     assert frame.groupby("key").size().eq(4).all()
     assert frame.query("key == 'sspc-msrvtt-zero-shot'")["checkpoints"].str.count(";").eq(1).all()
@@ -155,5 +155,5 @@ def test_mistakes_are_told_on_one_line(repository: Path, tmp_path: Path, edit: C
     edit(content)
     YAML().dump(content, tmp_path / "published.yaml")
     with pytest.raises(InputError, match=rf"published\.yaml: .*{message}") as caught:
-        read_published(tmp_path / "published.yaml")
+        read_checked(tmp_path / "published.yaml", PublishedResults)
     assert "\n" not in str(caught.value)
