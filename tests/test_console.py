@@ -1,4 +1,5 @@
 import errno
+import signal
 import subprocess
 import sys
 
@@ -6,6 +7,7 @@ import pytest
 
 from multisk.console import answering
 from multisk.errors import InputError
+from multisk.stopping import Terminated
 
 
 def ending(error):
@@ -30,6 +32,29 @@ def test_a_full_disk_is_named(capsys):
 def test_an_interrupt_has_its_own_code(capsys):
     assert ending(KeyboardInterrupt()) == 130
     assert "goes on" in capsys.readouterr().err
+
+
+def test_a_schedulers_signal_has_its_own_code(capsys):
+    assert ending(Terminated()) == 143
+    assert "goes on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_program_that_is_terminated_cleans_up(number):
+    program = """
+import os
+from multisk import console
+
+def work(number: int):
+    try:
+        os.kill(os.getpid(), number)
+    finally:
+        print("cleaned up")
+
+console.run(work)
+"""
+    done = subprocess.run([sys.executable, "-c", program, str(int(number))], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (143, "cleaned up\n"), done.stderr
 
 
 def test_what_is_wrong_with_a_file_is_one_line(capsys, tmp_path):

@@ -8,12 +8,18 @@ import sys
 import textwrap
 import time
 
+import joblib
 import pytest
 import torch
 
 from multisk.errors import InputError
 from multisk.params import load_params
 from multisk.side_by_side import place, side_by_side
+
+
+@pytest.fixture(autouse=True)
+def _threads_by_cores(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
 
 
 def test_results_come_in_the_order_of_the_jobs():
@@ -26,8 +32,27 @@ def test_one_process_works_here():
 
 
 def test_each_process_has_its_share_of_the_cores():
-    assert side_by_side(torch.get_num_threads, [()] * 3, 2) == [max(1, os.cpu_count() // 2)] * 3
+    assert side_by_side(torch.get_num_threads, [()] * 3, 2) == [max(1, joblib.cpu_count() // 2)] * 3
     assert set(side_by_side(place, [()] * 3, 2)) <= {0, 1}
+
+
+def test_a_job_alone_has_as_many_threads_as_among_others(monkeypatch):
+    before = torch.get_num_threads()
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 2 * (before + 3))
+    assert side_by_side(torch.get_num_threads, [()], 2) == [before + 3]
+    assert side_by_side(torch.get_num_threads, [(), ()], 1) == [2 * (before + 3)] * 2
+    assert torch.get_num_threads() == before
+
+
+def test_the_environment_decides_on_threads(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3,1")
+    assert side_by_side(torch.get_num_threads, [()], 2) == [3]
+
+
+def test_cores_are_those_that_this_process_may_use(tmp_path):
+    program = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+    program += "from multisk.side_by_side import SideBySide; print(SideBySide(1).threads)"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "1\n"
 
 
 def test_a_failure_is_raised_and_stops_the_others(tmp_path):
@@ -41,6 +66,7 @@ def test_a_failure_is_raised_and_stops_the_others(tmp_path):
 PROGRAM = """
 import os, sys, time
 from pathlib import Path
+from multisk import console
 from multisk.side_by_side import side_by_side
 
 def work(name):
@@ -52,8 +78,11 @@ def work(name):
         place.with_suffix(".saved").touch()
         raise
 
-if __name__ == "__main__":
+def main(folder: str):
     side_by_side(work, [("a",), ("b",)], 2)
+
+if __name__ == "__main__":
+    console.run(main)
 """
 
 
@@ -61,7 +90,9 @@ if __name__ == "__main__":
 def running(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(textwrap.dedent(PROGRAM))
-    process = subprocess.Popen([sys.executable, str(program), str(tmp_path)], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, str(program), str(tmp_path)], stderr=subprocess.DEVNULL, start_new_session=True
+    )
     until(lambda: all((tmp_path / name).exists() and (tmp_path / name).read_text() for name in "ab"))
     yield process
     process.kill()
@@ -83,9 +114,10 @@ def alive(pid):
     return True
 
 
-def test_an_interrupt_lets_every_run_save(running, tmp_path):
-    running.send_signal(signal.SIGINT)
-    assert running.wait(timeout=60) != 0
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_request_to_stop_lets_every_run_save(running, tmp_path, number, code):
+    running.send_signal(number)
+    assert running.wait(timeout=60) == code
     assert {path.name for path in tmp_path.glob("*.saved")} == {"a.saved", "b.saved"}
 
 

@@ -1,7 +1,8 @@
-"""How commands end: bad input is one line and exit code 2, Ctrl-C is 130."""
+"""How commands end: bad input is one line and exit code 2, Ctrl-C is 130, SIGTERM and SIGUSR1 are 143."""
 
 import errno
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -12,12 +13,14 @@ from typing import Any, NoReturn
 import typer
 
 from multisk.errors import InputError, one_line
+from multisk.stopping import Terminated, raise_when_terminated
 
 
 def run(command: typer.Typer | Callable[..., None]) -> NoReturn:
     """Run a typer app, or one function as such an app, as a program."""
     app = command if isinstance(command, typer.Typer) else _app_of(command)
     _answer_in_words(app)
+    raise_when_terminated()
     _end_with_dvc()
     app()
     raise SystemExit(0)
@@ -41,7 +44,7 @@ def _end_with_dvc() -> None:
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(0.2)
-        os._exit(130)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     Thread(target=watch, daemon=True).start()
 
@@ -55,8 +58,9 @@ def answering(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*arguments, **options)
         except InputError as error:
             _stop(f"error: {one_line(error)}", 2)
-        except KeyboardInterrupt:
-            _stop("stopped; the same command goes on where this one was", 130)
+        except KeyboardInterrupt as stop:
+            code = 143 if isinstance(stop, Terminated) else 130
+            _stop("stopped; the same command goes on where this one was", code)
         except OSError as error:
             _stop(f"error: {_os_error(error)}", 2)
 

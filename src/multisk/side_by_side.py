@@ -7,11 +7,14 @@ each are nearly twice as fast as one after the other. With a GPU, runs follow ea
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from multiprocessing import connection
 from threading import Thread
 from typing import Any, Self, TypeVar
+
+from multisk.stopping import Terminated, raise_when_terminated
 
 NAME = "side-by-side"  # of the processes that work here, with their number
 
@@ -29,9 +32,9 @@ def side_by_side(
 class SideBySide:
     """Processes that work on independent jobs, and wait for further ones until the block ends.
 
-    Each process has its share of the cores as threads, also when fewer jobs are left: what a job computes
-    does not depend on its neighbours. A single job, all jobs with one process, and all with a GPU are done
-    here, one by one.
+    Each job has a process's share of the cores as threads, however many there are and wherever it is done:
+    what it computes does not depend on its neighbours. A single job, all jobs with one process, and all with
+    a GPU are done here, one by one.
     """
 
     def __init__(self, processes: int) -> None:
@@ -48,30 +51,40 @@ class SideBySide:
         """Call `function(*job)` for each job and return the results in their order.
 
         Function, jobs and results must be picklable, and a job must be able to go on where it was
-        interrupted: at Ctrl-C, or when a job fails, the others are interrupted, too.
+        interrupted: at Ctrl-C or a scheduler's signal, or when a job fails, the others are interrupted, too.
 
         Raises what the first failing job raised.
         """
         import torch
 
         if self.processes == 1 or len(jobs) == 1 or torch.cuda.is_available():
-            return [function(*job) for job in jobs]
+            with _threads(self.threads):
+                return [function(*job) for job in jobs]
         self._pool = self._pool or self._begun(len(jobs))
         futures = [self._pool.submit(function, *job) for job in jobs]
         try:
             wait(futures, return_when=FIRST_EXCEPTION)
             _raise_failure(futures)
-        except BaseException:
+        except BaseException as error:
             self._pool.shutdown(wait=False, cancel_futures=True)
-            _interrupt(futures)
+            _pass_on(signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT, futures)
             self._end()
             raise
         return [future.result() for future in futures]
 
+    @property
+    def threads(self) -> int:
+        """Threads of a job: as many as OMP_NUM_THREADS says, else its process's share of the cores."""
+        import joblib
+
+        if asked := os.environ.get("OMP_NUM_THREADS"):
+            return int(asked.partition(",")[0])  # after a comma: of parallel regions inside of others
+        # Of the cores that this process may use: a scheduler or a container lends some of the machine's.
+        return max(1, joblib.cpu_count() // self.processes)
+
     def _begun(self, jobs: int) -> ProcessPoolExecutor:
-        threads = max(1, (os.cpu_count() or 1) // self.processes)
         context = multiprocessing.get_context("spawn")
-        shared = (threads, context.Value("i", 0))
+        shared = (self.threads, context.Value("i", 0))
         return ProcessPoolExecutor(min(self.processes, jobs), context, _begin, shared)
 
     def _end(self) -> None:
@@ -98,6 +111,19 @@ def place() -> int | None:
     return int(number) if kind == NAME else None
 
 
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """Let torch compute with so many threads until the block ends."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def _begin(threads: int, begun: Any) -> None:
     import torch
 
@@ -106,6 +132,7 @@ def _begin(threads: int, begun: Any) -> None:
         begun.value += 1
     # A group of its own: Ctrl-C in a terminal reaches the parent alone, which passes it on, once.
     os.setpgrp()
+    raise_when_terminated()
     end_with_parent()
     torch.set_num_threads(threads)
 
@@ -117,9 +144,9 @@ def _raise_failure(futures: Sequence[Future[Any]]) -> None:
             raise error
 
 
-def _interrupt(futures: Sequence[Future[Any]]) -> None:
+def _pass_on(request: signal.Signals, futures: Sequence[Future[Any]]) -> None:
     if all(future.done() for future in futures):
         return
     for process in multiprocessing.active_children():
         if process.pid is not None:
-            os.kill(process.pid, signal.SIGINT)
+            os.kill(process.pid, request)

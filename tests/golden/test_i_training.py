@@ -116,7 +116,7 @@ class Run:
         train(self.objective, data, lambda items: items[0], settings, directory, self.log, seed=0)
         self.weights = self.released(load_file(directory / "model.safetensors"))
         self.average = self.released(load_file(directory / "ema.safetensors"))
-        self.state = torch.load(directory / "checkpoint.pt", weights_only=True)["objective"]
+        self.state = self.objective.state_dict()
 
     def keep_norm(self, name: str, parameter: Tensor) -> None:
         assert parameter.grad is not None

@@ -75,7 +75,7 @@ def whole(tiny: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
 def test_a_run_leaves_weights_average_and_record(whole: tuple[Path, Any]) -> None:
     directory, log = whole
     assert {path.name for path in directory.iterdir()} == {
-        "checkpoint.pt", "model.safetensors", "ema.safetensors", "training.json", "steps.jsonl",
+        "model.safetensors", "ema.safetensors", "training.json", "steps.jsonl",
     }  # fmt: skip
     record = json.loads((directory / "training.json").read_text())
     assert (record["steps"], record["epochs"], record["clips"]) == (20, 4, 160)
@@ -135,7 +135,25 @@ def test_a_killed_run_ends_in_the_same_weights(
     subprocess.run([*command, "{}"], check=True, timeout=120)
     assert_same(weights(directory), weights(whole[0]))
     assert timeless(tiny.Log(directory / "steps.jsonl").rows) == timeless(whole[1].rows)
-    assert_same(checkpoint(directory)["objective"], checkpoint(whole[0])["objective"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_terminated_run_saves_and_ends_in_the_same_weights(
+    tiny_program: Path, whole: tuple[Path, Any], tmp_path: Path, number: signal.Signals
+) -> None:
+    """As SLURM does: the signal reaches the loading processes, too."""
+    command = [sys.executable, str(tiny_program), str(tmp_path)]
+    options = json.dumps({"wait_at": 9, "settings": {"workers": 1, "checkpoint_steps": 100}})
+    process = started_until(tmp_path, [*command, options])
+    os.killpg(process.pid, number)
+    (tmp_path / "go").touch()
+    _, error = process.communicate(timeout=120)
+    assert (process.returncode, error) == (143, "")
+    assert checkpoint(tmp_path)["step"] == 11  # the step after the one whose log it waited in
+
+    subprocess.run([*command, "{}"], check=True, timeout=120)
+    assert_same(weights(tmp_path), weights(whole[0]))
+    assert not (tmp_path / "checkpoint.pt").exists()
 
 
 def started_until(directory: Path, command: list[str]) -> "subprocess.Popen[str]":
@@ -216,6 +234,7 @@ def test_a_run_outside_the_main_thread_works(tiny: ModuleType, tmp_path: Path) -
 def test_a_finished_run_is_left_alone(tiny: ModuleType, whole: tuple[Path, Any]) -> None:
     directory, _ = whole
     before = {path: path.stat().st_mtime_ns for path in directory.iterdir()}
+    (directory / "checkpoint.pt").touch()  # the end came between the record and its removal
     data, log = tiny.Clips(), tiny.Log()
     result = tiny.run(directory, log, dataset=data)
     assert result.steps == 20
@@ -225,9 +244,10 @@ def test_a_finished_run_is_left_alone(tiny: ModuleType, whole: tuple[Path, Any])
 
 @pytest.mark.parametrize("unfinished", [False, True])
 def test_other_settings_are_refused(tiny: ModuleType, tmp_path: Path, unfinished: bool) -> None:
-    tiny.run(tmp_path, epochs=1)
     if unfinished:
-        (tmp_path / "training.json").unlink()
+        stop_at(tiny, tmp_path, 3, epochs=1)
+    else:
+        tiny.run(tmp_path, epochs=1)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(InputError, match=r"was trained with learning_rate = 0\.001, .* now say 0\.002"):
         tiny.run(tmp_path, epochs=1, learning_rate=2e-3)
@@ -259,8 +279,9 @@ def test_a_damaged_checkpoint_is_refused(tiny: ModuleType, tmp_path: Path) -> No
         tiny.run(tmp_path)
 
 
-def test_the_checkpoint_holds_queues_and_fill(tiny: ModuleType, whole: tuple[Path, Any]) -> None:
-    state = checkpoint(whole[0])["objective"]
+def test_the_checkpoint_holds_queues_and_fill(tiny: ModuleType, tmp_path: Path) -> None:
+    stop_at(tiny, tmp_path, 3)
+    state = checkpoint(tmp_path)["objective"]
     fresh = tiny.objective().state_dict()
     queues = [name for name in state if name.startswith("sspc.") and state[name].dim() == 2]
     assert len(queues) == 6

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 
 from multisk.models import build_model
 from multisk.models.settings import Model
+from multisk.stopping import Terminated
 from multisk.training import Objective, Result, train
 from multisk.training.settings import Method, Training
 
@@ -172,8 +173,8 @@ def main() -> None:
     log = WaitingLog(path, options["wait_at"]) if "wait_at" in options else Log(path)
     try:
         run(directory, log, **options.get("settings", {}))
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
+    except KeyboardInterrupt as stop:
+        raise SystemExit(143 if isinstance(stop, Terminated) else 130) from None
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from multisk.sweep.validation import SETTINGS as VALIDATION_SETTINGS
 from multisk.sweep.validation import Validation
 from multisk.sweep.watch import Watch
 from multisk.tracking import Run
+from multisk.training.loop import CHECKPOINT
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,10 @@ class SeedRun:
                 trained = {"epochs": watch.trained}
                 run.finish({"validation": watch.latest, "epochs": watch.epochs, "training": trained})
                 pruned = error
+                (self.folder / CHECKPOINT).unlink(missing_ok=True)  # this training is never gone on with
         if not self.params.sweep.keep_weights:
-            for path in (self.folder / "checkpoint.pt", *self.folder.glob("*.safetensors")):
-                path.unlink(missing_ok=True)
+            for path in self.folder.glob("*.safetensors"):
+                path.unlink()
         if pruned:
             raise pruned
         return watch.latest

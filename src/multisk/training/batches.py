@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from multisk.errors import InputError
+from multisk.stopping import TERMINATING
 
 Batch = dict[str, Any]
 Collate = Callable[[list[Any]], Batch]
@@ -103,11 +104,12 @@ class Batches:
             collate_fn=self.collate,
             num_workers=self.workers,
             pin_memory=self.pin_memory,
-            worker_init_fn=_ignore_interrupts,
+            worker_init_fn=_ignore_requests_to_stop,
             generator=torch.Generator().manual_seed(self.seed),
         )
 
 
-def _ignore_interrupts(_worker: int) -> None:
-    """Leave Ctrl-C, which reaches every process of a terminal, to the process that trains."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _ignore_requests_to_stop(_worker: int) -> None:
+    """Leave signals that reach every process of a terminal or job to the process that trains."""
+    for number in (signal.SIGINT, *TERMINATING):
+        signal.signal(number, signal.SIG_IGN)

@@ -26,6 +26,7 @@ from tqdm import tqdm
 from multisk.errors import InputError, one_line
 from multisk.files import read_json, write_json
 from multisk.side_by_side import place
+from multisk.stopping import Interrupt
 from multisk.training.batches import Batches, Collate
 from multisk.training.checkpoint import (
     Progress,
@@ -38,7 +39,6 @@ from multisk.training.checkpoint import (
     set_random_state,
 )
 from multisk.training.ema import averaged_model
-from multisk.training.interrupt import Interrupt
 from multisk.training.objective import Objective
 from multisk.training.settings import Training
 from multisk.training.steplog import StepBuffer, StepLog
@@ -88,15 +88,16 @@ def train(
     """Train an objective in a directory, or go on with what the directory holds.
 
     A killed run that is started again ends in the same weights, bit for bit on a CPU, as one that was
-    not. Ctrl-C saves a checkpoint before it interrupts. A finished directory is left as it is.
+    not. Ctrl-C, SIGTERM and SIGUSR1 save a checkpoint before they interrupt. A finished directory is left as
+    it is.
 
     Args:
         objective: the initialised model and losses.
         dataset: training items by index, see `Batches`.
         collate: makes a batch of a list of items: `video` [B, ...] and whatever the model reads.
         settings: the section of params.yaml.
-        directory: gets `checkpoint.pt`, and at the end `model.safetensors`, `ema.safetensors`,
-            `training.json`.
+        directory: gets `checkpoint.pt`, and in its place, at the end, `model.safetensors`,
+            `ema.safetensors` and `training.json`.
         log: takes the loss, its terms, gradient norm, learning rate and throughput of each step.
         seed: decides the order of the items.
         identity: further settings, with which alone the run may go on (method, model, data).
@@ -107,13 +108,15 @@ def train(
     Raises:
         InputError: the settings do not fit the machine, the dataset or the directory; the disk is full;
             the loss is not finite.
-        KeyboardInterrupt: after Ctrl-C and the checkpoint.
+        KeyboardInterrupt: after Ctrl-C and the checkpoint; its kind `Terminated` after the other signals.
     """
     accelerator = _accelerator(settings)
     batches = _batches(dataset, collate, settings, seed, accelerator)
     keys = _settings_of_run(settings, batches, identity)
     if (directory / RESULT).exists():
-        return _finished(directory / RESULT, keys)
+        result = _finished(directory / RESULT, keys)
+        (directory / CHECKPOINT).unlink(missing_ok=True)
+        return result
     directory.mkdir(parents=True, exist_ok=True)
     set_seed(seed)
 
@@ -136,7 +139,9 @@ def train(
     if accelerator.is_main_process:
         _save_weights(objective.model, directory / WEIGHTS)
         _save_weights(average.module, directory / AVERAGE)
-        write_json(directory / RESULT, {**asdict(result), "settings": keys})
+        with saving(directory / RESULT) as temporary:
+            write_json(temporary, {**asdict(result), "settings": keys})
+        (directory / CHECKPOINT).unlink(missing_ok=True)
     accelerator.wait_for_everyone()
     accelerator.unwrap_model(parallel, keep_fp32_wrapper=False)
     return result
@@ -200,7 +205,7 @@ def _run(
             if stop:
                 break
         if _stop_asked(accelerator, interrupt, flush=True):
-            raise KeyboardInterrupt
+            raise interrupt.asked or KeyboardInterrupt
 
 
 def _training_mode(module: nn.Module, settings: Training) -> None:
@@ -277,7 +282,7 @@ def _save(accelerator: Accelerator, progress: Progress, path: Path, keys: Mappin
 
 def _stop_asked(accelerator: Accelerator, interrupt: Interrupt, flush: bool) -> bool:
     if accelerator.num_processes == 1:
-        return interrupt.asked
+        return interrupt.asked is not None
     # All processes must stop after the same step; to agree they wait for each other, so not at each one.
     if not flush:
         return False
