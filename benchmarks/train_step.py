@@ -1,8 +1,8 @@
 """One training step, part by part: forward, losses, backward, optimizer.
 
-    python benchmarks/train_step.py --params profiles/paper.yaml --method sspc --device cuda
+    python benchmarks/train_step.py --params params.yaml --method sspc --device cuda
 
-Random clips of a profile's shapes go through the model and losses of one of its methods; the queues are
+Random clips of the settings' shapes go through the model and losses of one of its methods; the queues are
 full from the first measured step on. Times are medians over the steps. Floating-point operations are
 counted by torch (matrix products, convolutions and attention, forward and backward).
 """
@@ -58,7 +58,7 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="a profile")
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="a params file")
     parser.add_argument("--method", default="sspc", help="one of the profile's methods")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--batch", type=int, help="clips a step (default: the profile's)")

@@ -8,11 +8,13 @@ import sys
 import numpy as np
 import pytest
 
+from multisk.params.profiles import composed_text, use
+
 
 @pytest.fixture
 def folder(repository, tmp_path):
     """A working copy's settings, without data."""
-    shutil.copyfile(repository / "profiles" / "miniature.yaml", tmp_path / "params.yaml")
+    use("miniature", tmp_path / "params.yaml", repository / "profiles")
     return tmp_path
 
 
@@ -84,7 +86,7 @@ def test_use_makes_a_profile_active_and_keeps_every_settings_of_ones_own(reposit
     for profile, edited in zip(("paper", "smoke"), edits, strict=True):
         active.write_text(edited)
         assert multisk(folder, "use", profile).returncode == 0
-        assert active.read_bytes() == (folder / "profiles" / f"{profile}.yaml").read_bytes()
+        assert active.read_text() == composed_text(profile, folder / "profiles")
     done = multisk(folder, "use", "miniature")
     assert "your settings" not in done.stdout, "a profile as it is needs no copy"
     assert [(folder / name).read_text() for name in ("params.yaml.old", "params.yaml.old-2")] == edits
@@ -93,3 +95,16 @@ def test_use_makes_a_profile_active_and_keeps_every_settings_of_ones_own(reposit
         "params.yaml.old",
         "params.yaml.old-2",
     ]
+
+
+def test_check_says_what_differs_from_the_profile(repository, folder):
+    shutil.copytree(repository / "profiles", folder / "profiles")
+    as_composed = multisk(folder, "check", "--unchanged")
+    assert as_composed.returncode == 0
+    assert len(as_composed.stdout.splitlines()) == 1
+    text = (folder / "params.yaml").read_text()
+    (folder / "params.yaml").write_text(text.replace("seeds: [0, 1, 2]", "seeds: [3]", 1))
+    assert multisk(folder, "check").returncode == 0
+    changed = multisk(folder, "check", "--unchanged")
+    assert changed.returncode == 1
+    assert changed.stdout.splitlines()[1:] == ["  pretrain.seeds: [0, 1, 2] -> [3]"]

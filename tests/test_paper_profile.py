@@ -1,19 +1,23 @@
 """The published setting as a profile: its model has the released checkpoint's parameters."""
 
 import json
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
+from ruamel.yaml import YAML
 
 from multisk.errors import InputError
 from multisk.models import build_model
 from multisk.models.release_config import model_from_release_config
-from multisk.params import load_params
+from multisk.params import load_params, load_profile
+from multisk.params.profiles import composed_text
 
 
 @pytest.fixture(scope="module")
 def paper(repository):
-    return load_params(repository / "profiles" / "paper.yaml")
+    return load_profile("paper", repository / "profiles")
 
 
 @pytest.mark.parametrize(("method", "recorded"), [("sspc", "full_msk_resnet_tva"), ("eao", "full_eao_tva")])
@@ -32,7 +36,7 @@ def test_the_model_has_the_released_shapes(paper, repository, method, recorded):
 
 
 def test_a_mistake_among_the_corpora_is_named_without_the_kind(repository, tmp_path):
-    text = (repository / "profiles" / "miniature.yaml").read_text()
+    text = composed_text("miniature", repository / "profiles")
     (tmp_path / "params.yaml").write_text(text.replace("lead_seconds:", "lead_second:"))
     with pytest.raises(InputError, match=r"corpora\.howto\.lead_second: unknown key, did you mean"):
         load_params(tmp_path / "params.yaml")
@@ -116,13 +120,21 @@ def test_each_term_with_audio_weighs_a_tenth(paper):
                 assert getattr(getattr(terms, anchor), data) == expected
 
 
+def stated(section: Any) -> Iterator[tuple[str, int]]:
+    """The values that a file states, each with its line; a mapping on one line is one value."""
+    for key, value in section.items():
+        if isinstance(value, dict) and not value.fa.flow_style():
+            yield from stated(value)
+        elif value != "???":
+            yield key, section.lc.value(key)[0]
+
+
+@pytest.mark.parametrize("file", ["base", "paper"])
 @pytest.mark.parametrize("section", ["features", "clips", "model", "methods", "pretrain", "finetune"])
-def test_each_value_has_its_source(repository, section):
-    text = (repository / "profiles" / "paper.yaml").read_text()
-    lines = text.partition(f"\n{section}:")[2].partition("\n\n")[0].splitlines()[1:]
-    sections = (":", *(f"&{name}" for name in ("losses", "single", "terms")))
-    values = [line for line in lines if not line.partition("#")[0].rstrip().endswith(sections)]
-    assert len(values) > 5
+def test_each_value_has_its_source(repository, section, file):
+    text = (repository / "profiles" / f"{file}.yaml").read_text()
+    values = list(stated(YAML().load(text)[section]))
+    assert values
+    lines = text.splitlines()
     sources = ("paper", "released", "EAO, released", "not stated", "the paper", "of ")
-    unsourced = [line for line in values if not line.partition("# ")[2].startswith(sources)]
-    assert not unsourced
+    assert not [key for key, line in values if not lines[line].partition("# ")[2].startswith(sources)]

@@ -3,14 +3,15 @@ from pathlib import Path
 import pytest
 
 from multisk.errors import InputError
-from multisk.params import load_params
+from multisk.params import load_params, load_profile
+from multisk.params.profiles import composed_text, profile_names
 
-PROFILES = sorted(Path(__file__).parents[1].glob("profiles/*.yaml"))
+PROFILES = Path(__file__).parents[1] / "profiles"
 
 
 @pytest.fixture
-def text(repository):
-    return (repository / "profiles" / "miniature.yaml").read_text()
+def text():
+    return composed_text("miniature", PROFILES)
 
 
 def load(folder, text):
@@ -19,9 +20,9 @@ def load(folder, text):
     return load_params(path)
 
 
-@pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("profile", profile_names(PROFILES))
 def test_each_profile_is_valid_and_names_itself(profile):
-    assert load_params(profile).profile == profile.stem
+    assert load_profile(profile, PROFILES).profile == profile
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_a_file_without_sections_is_refused(tmp_path):
-    with pytest.raises(InputError, match="expected sections"):
+    with pytest.raises(InputError, match="expected keys with values, found str"):
         load(tmp_path, "just words")
 
 

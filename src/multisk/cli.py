@@ -1,16 +1,12 @@
 """The command `multisk`: what the pipeline's stages do not cover."""
 
-import shutil
-from itertools import chain, count
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from multisk import console
 from multisk.commands import extract, methods, preflight, published, report, search, sweep, tracking
-from multisk.errors import InputError
-from multisk.params import load_params
+from multisk.params import load_params, profiles
 
 app = typer.Typer(
     help="Reproduction suite for Preserving Modality Structure Improves Multi-Modal Learning.",
@@ -41,33 +37,24 @@ app.command()(tracking.ui)
 @app.command()
 def use(profile: Annotated[str, typer.Argument(help="A file of profiles/, without .yaml.")]) -> None:
     """Make a profile the active params.yaml; settings of your own are kept as params.yaml.old, .old-2 ..."""
-    source = Path("profiles") / f"{profile}.yaml"
-    if not source.exists():
-        known = ", ".join(sorted(path.stem for path in Path("profiles").glob("*.yaml"))) or "none here"
-        raise InputError(f"{source}: no such profile; there are: {known}")
-    load_params(source)
-    active = Path("params.yaml")
-    profiles = {path.read_bytes() for path in Path("profiles").glob("*.yaml")}
-    if active.exists() and active.read_bytes() not in profiles:
-        kept = _free_name("params.yaml.old")
-        shutil.copyfile(active, kept)
+    kept = profiles.use(profile)
+    if kept:
         typer.echo(f"{kept}: your settings until now")
-    new = Path("params.yaml.tmp")
-    shutil.copyfile(source, new)
-    new.replace(active)
-    typer.echo(f"params.yaml is now {source}; run: dvc repro")
-
-
-def _free_name(name: str) -> Path:
-    numbered = (Path(f"{name}-{number}") for number in count(2))
-    return next(path for path in chain([Path(name)], numbered) if not path.exists())
+    typer.echo(f"params.yaml is now profile {profile}; run: dvc repro")
 
 
 @app.command()
-def check() -> None:
-    """Check params.yaml."""
+def check(
+    unchanged: Annotated[bool, typer.Option("--unchanged", help="exit with 1 if anything differs")] = False,
+) -> None:
+    """Check params.yaml, and say what in it differs from its profile."""
     params = load_params()
     typer.echo(f"params.yaml: profile {params.profile}, methods {', '.join(params.methods)}")
+    changes = profiles.differences(params.profile)
+    for change in changes:
+        typer.echo(f"  {change}")
+    if unchanged and changes:
+        raise typer.Exit(1)
 
 
 def main() -> None:

@@ -10,12 +10,13 @@ import pytest
 from ruamel.yaml import YAML
 
 from multisk.claims.decided import Decisions
-from multisk.claims.declared import Claims, read_checked
+from multisk.claims.declared import Claims
 from multisk.claims.judged import ClaimResult, claims_frame, judge, scales_frame, verdicts_frame
 from multisk.claims.measured import Measured
 from multisk.errors import InputError
 from multisk.params import load_params
 from multisk.results import ReportSources, read_metrics
+from multisk.settings import read_checked
 
 VIDEOS, CLIPS, MISSING = 30, 3, 10
 PRESENT = VIDEOS * CLIPS
@@ -266,13 +267,13 @@ Edit = Callable[[dict], object]
     ("edit", "message"),
     [
         (lambda c: c["claims"][0].update(rule="most"), r"claims\.0\.rule: .*found 'most'"),
-        (lambda c: c["claims"][0]["comparisons"][0].pop("threshold"), r"comparisons\.0\.threshold: Field"),
+        (lambda c: c["claims"][0]["comparisons"][0].pop("threshold"), r"comparisons\.0\.threshold: missing"),
         (lambda c: c["claims"][0]["comparisons"][0].update(metric="R7"), r"metric: .*found 'R7'"),
         (lambda c: c["claims"][0]["comparisons"][0].update(test="t-test"), r"'t-test'"),
         (lambda c: c["claims"][0]["comparisons"][0].update(minimum_seeds=1), r"minimum_seeds: .*found 1"),
         (lambda c: c["claims"][0]["comparisons"][0]["terms"][0].update(benchmark="imagenet"), "'imagenet'"),
         (lambda c: c["claims"][1].update(name="out-of-domain"), "the name 'out-of-domain' is used twice"),
-        (lambda c: c.update(levels=0.05), "levels: Extra inputs"),
+        (lambda c: c.update(levels=0.05), r"levels: unknown key, did you mean level\?"),
         (lambda c: c.update(level=1.5), "level: .*found 1.5"),
     ],
 )  # fmt: skip
@@ -287,7 +288,7 @@ def test_mistakes_in_claims_are_told_on_one_line(repository: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("a: [", "cannot be read as YAML"), ("- 1", "the whole file: Input should be")]
+    ("text", "message"), [("a: [", "cannot be read as YAML"), ("- 1", "expected keys with values")]
 )
 def test_claims_that_are_no_yaml_are_told_on_one_line(tmp_path: Path, text: str, message: str):
     (tmp_path / "claims.yaml").write_text(text)

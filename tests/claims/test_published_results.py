@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from multisk.claims.declared import read_checked
 from multisk.claims.measured import Measured
 from multisk.claims.published import ComparedNumber, PublishedResults, against_measured, published_frame
 from multisk.errors import InputError
 from multisk.params import load_params
 from multisk.results import ReportSources, read_metrics
+from multisk.settings import read_checked
 
 
 @pytest.fixture
@@ -145,8 +145,8 @@ def test_the_frame_has_a_row_per_published_number(published, paper):
     [
         (lambda c: c["rows"][1].update(key=c["rows"][0]["key"]), "the key 'sspc-youcook2-zero-shot' is used"),
         (lambda c: c["rows"][4]["values"].update(R1=123), r"rows\.4\.values\.R1: .*found 123"),
-        (lambda c: c["rows"][4].pop("source"), r"rows\.4\.source: Field required"),
-        (lambda c: c["rows"][4].update(r1=3), r"rows\.4\.r1: Extra inputs"),
+        (lambda c: c["rows"][4].pop("source"), r"rows\.4\.source: missing; add it"),
+        (lambda c: c["rows"][4].update(r1=3), r"rows\.4\.r1: unknown key"),
         (lambda c: c.update(rows=[]), "rows: Tuple should have at least 1"),
     ],
 )  # fmt: skip

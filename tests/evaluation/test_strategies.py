@@ -7,12 +7,12 @@ from multisk.errors import InputError
 from multisk.evaluation.embed import EmbeddedSet
 from multisk.evaluation.retrieval import retrieve, similarity
 from multisk.evaluation.strategies import long_videos, readings, strategy_table
-from multisk.params import Params, load_params
+from multisk.params import Params, load_profile
 
 
 @pytest.fixture
 def params(repository) -> Params:
-    return load_params(repository / "profiles" / "paper.yaml")
+    return load_profile("paper", repository / "profiles")
 
 
 def test_each_strategy_is_a_way_to_read_clips(params: Params) -> None:

@@ -21,6 +21,7 @@ from multisk.features.extractors import Extractors, prepare_extractors
 from multisk.features.settings import Words
 from multisk.features.words import open_words, words_digest
 from multisk.files import read_json
+from multisk.params.profiles import compose
 from multisk.sampling import CaptionedClips
 from multisk.sampling.settings import BenchmarkClips
 
@@ -226,7 +227,7 @@ def test_clips_take_tokens_where_they_took_word_vectors(tmp_path, opened, corpus
 
 @pytest.fixture
 def world(clip: Path, tmp_path: Path) -> Path:
-    settings = YAML(typ="safe").load(REPOSITORY / "profiles" / "smoke.yaml")
+    settings = compose("smoke", REPOSITORY / "profiles")
     settings["features"]["words"] |= {"source": f"clip:{clip}", "dimension": D}
     YAML().dump(settings, tmp_path / "params.yaml")
     return tmp_path

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from multisk.corpora.manifest import write_corpus
 from multisk.features.words import WordVectors
 from multisk.files import read_json
+from multisk.params.profiles import compose
 
 REPOSITORY = Path(__file__).parents[2]
 KNOWN = {"the": 0.5, "onion": 1.5, "Onion": 2.5, "pan": -1.0, "unused": 9.0}
@@ -38,7 +39,7 @@ def world(tmp_path: Path) -> Path:
 
 
 def write_settings(folder: Path, **words) -> None:
-    settings = YAML(typ="safe").load(REPOSITORY / "profiles" / "smoke.yaml")
+    settings = compose("smoke", REPOSITORY / "profiles")
     settings["features"]["words"] |= words
     YAML().dump(settings, folder / "params.yaml")
 

@@ -21,12 +21,12 @@ from miniature.narration import (
 )
 from miniature.settings import HowtoWorld, Miniature
 from miniature.speech import RATE, Utterance
-from multisk.params import load_params
+from multisk.params import load_profile
 
 
 @pytest.fixture(scope="module")
 def miniature(repository: Path) -> Miniature:
-    return load_params(repository / "profiles" / "miniature.yaml").corpora
+    return load_profile("miniature", repository / "profiles").corpora
 
 
 @pytest.fixture(scope="module")

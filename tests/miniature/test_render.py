@@ -20,7 +20,7 @@ from miniature.settings import Miniature
 from miniature.speech import RATE
 from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
-from multisk.params import load_params
+from multisk.params import load_profile
 
 
 def _corpora(world: Path) -> dict[str, Corpus]:
@@ -115,7 +115,7 @@ def test_truth_covers_every_second(world: Path) -> None:
 
 
 def test_default_settings_give_distinct_galleries(repository: Path) -> None:
-    settings = load_params(repository / "profiles" / "miniature.yaml").corpora
+    settings = load_profile("miniature", repository / "profiles").corpora
     for corpus, split in ((youcook2, "validation"), (msrvtt, "test")):
         shots = [s for film in corpus.plan(settings) if film.split == split for s in film.shots if s.captions]
         captions = [caption for shot in shots for caption in shot.captions]

@@ -12,7 +12,7 @@ from multisk.methods.model import position_counts
 from multisk.models import AVLnetModel, EAOModel, PerModalityModel, build_model
 from multisk.models.blocks import Attention
 from multisk.models.settings import AnchorSettings, Architecture, Davenet, Model
-from multisk.params import load_params
+from multisk.params import load_profile
 from multisk.training.settings import Method
 
 
@@ -110,7 +110,7 @@ def test_avlnet_with_and_without_audio(settings: Model) -> None:
 
 
 def test_positions_are_those_of_a_pretraining_clip(repository: Path) -> None:
-    paper = load_params(repository / "profiles" / "paper.yaml")
+    paper = load_profile("paper", repository / "profiles")
     assert position_counts(paper.model, paper.clips.pretrain) == {"t": 20, "v": 12, "a": 12}
 
 
@@ -139,7 +139,7 @@ def test_heads_must_divide_the_changed_width(settings: Model) -> None:
 def test_what_does_not_fit_together_is_refused(
     repository: Path, change: dict[str, Any], message: str
 ) -> None:
-    profile = load_params(repository / "profiles" / "miniature.yaml")
+    profile = load_profile("miniature", repository / "profiles")
     entry = profile.methods["sspc"].model_dump()
     if "sspc" in change:
         entry["sspc"]["sinkhorn"] |= change["sspc"]["sinkhorn"]
@@ -150,14 +150,14 @@ def test_what_does_not_fit_together_is_refused(
 
 
 def test_sspc_with_a_model_that_has_no_anchors_is_refused(repository: Path) -> None:
-    profile = load_params(repository / "profiles" / "miniature.yaml")
+    profile = load_profile("miniature", repository / "profiles")
     for model in ("eao", "avlnet"):
         with pytest.raises(ValidationError, match=f"sspc needs a model with anchors, {model} has none"):
             Method.model_validate({**profile.methods["sspc"].model_dump(), "model": model})
 
 
 def test_the_default_profile_builds(repository: Path) -> None:
-    default = load_params(repository / "profiles" / "miniature.yaml")
+    default = load_profile("miniature", repository / "profiles")
     for method in default.methods.values():
         anchors = method.sspc.anchors.count if method.sspc else None
         with torch.device("meta"):

@@ -12,13 +12,15 @@ import pytest
 from filelock import FileLock
 from ruamel.yaml import YAML
 
+from multisk.params.profiles import compose
+
 REPOSITORY = Path(__file__).parents[2]
 Done = subprocess.CompletedProcess[str]
 
 
 def tiny_settings() -> dict[str, Any]:
     """The smoke profile, smaller still."""
-    settings = YAML(typ="safe").load(REPOSITORY / "profiles" / "smoke.yaml")
+    settings = compose("smoke", REPOSITORY / "profiles")
     settings["profile"] = "tiny"
     worlds = settings["corpora"]
     worlds["howto"] |= {"videos": 4, "seconds": [12, 14]}

@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 from multisk.benchmarks.msrvtt import register_msrvtt
 from multisk.features.store import FeatureStore
 from multisk.files import read_json
+from multisk.params.profiles import compose
 from multisk.pipeline.features import _share
 
 pytestmark = pytest.mark.slow
@@ -44,7 +45,7 @@ def world(tmp_path: Path, made: Path) -> Path:
     rows = [(name, f"film {name}") for name in names[2:]]
     pd.DataFrame(rows, columns=["video_id", "sentence"]).to_csv(tmp_path / "test.csv", index=False)
     register(tmp_path)
-    settings = YAML(typ="safe").load(REPOSITORY / "profiles" / "smoke.yaml")
+    settings = compose("smoke", REPOSITORY / "profiles")
     settings["clips"]["pretrain"]["corpus"] = "msrvtt"  # random networks take their statistics from it
     settings["features"] |= {"shard_megabytes": 0.01, "workers": 1}
     YAML().dump(settings, tmp_path / "params.yaml")

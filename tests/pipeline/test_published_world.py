@@ -18,6 +18,7 @@ from safetensors.numpy import load_file
 
 from multisk.features.store import FeatureStore
 from multisk.files import read_json
+from multisk.params.profiles import compose, use
 from multisk.tracking import read_steps
 
 pytestmark = pytest.mark.slow
@@ -113,9 +114,9 @@ class Files:
         (self.folder / name).write_bytes(pickle.dumps(items))
 
 
-def shrunk(profile: Path) -> dict[str, Any]:
+def shrunk(profiles: Path) -> dict[str, Any]:
     """The paper's profile with smaller sizes, one method, and no mixed precision, which a CPU has not."""
-    settings = YAML(typ="safe").load(profile)
+    settings = compose("paper", profiles)
     settings["model"] |= {"dimension": 32, "joint_dimension": 48, "heads": 4}
     settings["model"]["davenet"] |= {"layers": [1] * 6, "widths": [4, 4, 4, 8, 8, 16, 16]}
     settings["methods"] = {"sspc": settings["methods"]["sspc"]}
@@ -138,7 +139,7 @@ def multisk(folder: Path, *arguments: str) -> str:
 @pytest.fixture
 def world(repository: Path, tmp_path: Path) -> Path:
     """A folder with the released files and the settings; nothing is imported yet."""
-    settings = shrunk(repository / "profiles" / "paper.yaml")
+    settings = shrunk(repository / "profiles")
     YAML().dump(settings, tmp_path / "params.yaml")
     files = Files(tmp_path, np.random.default_rng(0))
     files.msrvtt()
@@ -218,7 +219,7 @@ def test_the_pipeline_makes_only_what_it_renders(
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc" / "config").write_text("[core]\n  no_scm = true\n  analytics = false\n")
     shutil.copyfile(repository / "dvc.yaml", tmp_path / "dvc.yaml")
-    shutil.copyfile(repository / "profiles" / f"{profile}.yaml", tmp_path / "params.yaml")
+    use(profile, tmp_path / "params.yaml", repository / "profiles")
     command = [sys.executable, "-m", "dvc", "stage", "list", "--all", "--name-only"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr

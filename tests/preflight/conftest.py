@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from ruamel.yaml import YAML
 
 from multisk.corpora.manifest import CLIP_COLUMNS, VIDEO_COLUMNS, write_corpus
 from multisk.features.store import StoreWriter, Stream
 from multisk.layout import Layout
 from multisk.params import Params, load_params
+from multisk.params.profiles import compose
 from multisk.preflight.checks import Check
 from multisk.preflight.run import preflight
 
@@ -25,7 +25,7 @@ Look = Callable[..., list[Check]]
 @pytest.fixture
 def settings(repository: Path) -> dict[str, Any]:
     """The paper's profile, small and for a machine without a GPU; to be changed at will."""
-    values: dict[str, Any] = YAML(typ="safe").load(repository / "profiles" / "paper.yaml")
+    values: dict[str, Any] = compose("paper", repository / "profiles")
     values["model"] |= {"dimension": 16, "joint_dimension": 16, "heads": 2}
     values["model"]["davenet"] |= {"layers": [1, 1], "widths": [4, 4, 8]}
     values["features"]["words"]["dimension"] = 5

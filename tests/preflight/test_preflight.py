@@ -16,6 +16,7 @@ from multisk.features.packing import pack
 from multisk.features.store import StoreWriter, Stream
 from multisk.layout import Layout
 from multisk.params import load_params
+from multisk.params.profiles import use
 from multisk.preflight.checks import Check, can_run
 from multisk.preflight.files import NO_CHECKSUM, word_check
 
@@ -321,14 +322,14 @@ def multisk(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("profile", ["miniature", "smoke"])
 def test_the_miniature_lacks_nothing(repository: Path, tmp_path: Path, profile: str) -> None:
-    shutil.copyfile(repository / "profiles" / f"{profile}.yaml", tmp_path / "params.yaml")
+    use(profile, tmp_path / "params.yaml", repository / "profiles")
     done = multisk(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "the pipeline can run" in done.stdout
 
 
 def test_an_empty_folder_lacks_all_and_says_it_as_json(repository: Path, tmp_path: Path) -> None:
-    shutil.copyfile(repository / "profiles" / "paper.yaml", tmp_path / "params.yaml")
+    use("paper", tmp_path / "params.yaml", repository / "profiles")
     done = multisk(tmp_path, "--json")
     assert done.returncode == 1, done.stderr
     content = json.loads(done.stdout)
@@ -339,7 +340,7 @@ def test_an_empty_folder_lacks_all_and_says_it_as_json(repository: Path, tmp_pat
 
 
 def test_another_file_of_step_times_is_refused_in_one_line(repository: Path, tmp_path: Path) -> None:
-    shutil.copyfile(repository / "profiles" / "miniature.yaml", tmp_path / "params.yaml")
+    use("miniature", tmp_path / "params.yaml", repository / "profiles")
     done = multisk(tmp_path, "--step", "params.yaml")
     assert done.returncode == 2
     assert "params.yaml: no output of benchmarks/train_step.py --json" in done.stderr

@@ -16,6 +16,7 @@ from tests.reference.release import to_release
 
 from multisk.files import read_json
 from multisk.models.release_config import model_from_release_config
+from multisk.params.profiles import compose
 
 ARCHITECTURES = {
     "sspc": ("TransformerPerModalityModel2", {"anc_len_txt": 3}),
@@ -49,7 +50,7 @@ def imported(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     """Settings, imported test splits of both benchmarks and word vectors; nothing of HowTo100M."""
     folder = tmp_path_factory.mktemp("imported")
     rng = np.random.default_rng(0)
-    settings = YAML(typ="safe").load(repository / "profiles" / "paper.yaml")
+    settings = compose("paper", repository / "profiles")
     settings["features"]["words"] |= {"source": "words.txt", "dimension": 5}
     YAML().dump(settings, folder / "params.yaml")
     things = WORDS[2:]

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from multisk.corpora.manifest import write_corpus
+from multisk.params.profiles import use
 from multisk.reporting import ReportSources, write_report
 from multisk.reporting import site as site_module
 
@@ -79,7 +80,7 @@ def parse(page: str) -> Element:
 def complete(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
     """A folder with everything that a page can show; tests copy it before they change it."""
     root = tmp_path_factory.mktemp("complete")
-    shutil.copy(repository / "profiles" / "miniature.yaml", root / "params.yaml")
+    use("miniature", root / "params.yaml", repository / "profiles")
     (root / "reports").mkdir()
     for name in ("claims.yaml", "published.yaml"):
         if (repository / "reports" / name).exists():

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from multisk.errors import InputError
+from multisk.params.profiles import use
 from multisk.reporting import ReportSources, write_report
 
 PAGES = ("ablations", "anchors", "claims", "cost", "index", "retrieval", "runs")
@@ -406,7 +407,7 @@ def test_markdown_stands_beside_the_pages(site):
 
 
 def test_an_empty_working_copy_still_gives_all_pages(repository, tmp_path):
-    shutil.copy(repository / "profiles" / "miniature.yaml", tmp_path / "params.yaml")
+    use("miniature", tmp_path / "params.yaml", repository / "profiles")
     write_report(ReportSources.below(tmp_path), tmp_path / "reports")
     pages = tmp_path / "reports" / "site"
     assert {path.stem for path in pages.glob("*.html")} == set(PAGES)

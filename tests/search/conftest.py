@@ -17,7 +17,7 @@ from multisk.corpora.manifest import Corpus, write_corpus
 from multisk.evaluation.embed import EmbeddedSet
 from multisk.files import file_digest, write_json
 from multisk.models import build_model
-from multisk.params import Params, load_params
+from multisk.params import Params, load_profile
 from multisk.search.index import Made, token_budget
 
 CLIPS, PER_VIDEO, SECONDS = 1000, 20, 8.0
@@ -28,7 +28,7 @@ VOCABULARY = ["someone", "slices", "an", "onion", "Onion", "pan"]
 @pytest.fixture(scope="session")
 def settings(repository: Path) -> Params:
     """The smoke profile with a model of a few thousand weights."""
-    params = load_params(repository / "profiles" / "smoke.yaml")
+    params = load_profile("smoke", repository / "profiles")
     davenet = params.model.davenet.model_copy(update={"widths": (4,) * 7})
     sizes = {"dimension": 8, "joint_dimension": 12, "heads": 2, "davenet": davenet}
     return params.model_copy(update={"model": params.model.model_copy(update=sizes)})

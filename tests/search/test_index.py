@@ -22,6 +22,7 @@ from multisk.features.words import WordVectors
 from multisk.methods.trained import TrainedModel
 from multisk.models.checkpoints import import_checkpoint
 from multisk.models.release_config import model_from_release_config
+from multisk.params.profiles import compose
 from multisk.pipeline import features
 from multisk.search import index as indexing
 from multisk.search.index import Index, token_budget
@@ -47,7 +48,7 @@ def world(tmp_path: Path, repository: Path, write_film, monkeypatch) -> Path:
     rows = np.random.RandomState(0).randn(len(WORDS), DIMENSION).round(3)
     lines = [f"{word} {' '.join(map(str, row))}" for word, row in zip(WORDS, rows, strict=True)]
     (tmp_path / "words.txt").write_text(f"{len(WORDS)} {DIMENSION}\n" + "\n".join(lines) + "\n")
-    settings = YAML(typ="safe").load(repository / "profiles" / "smoke.yaml")
+    settings = compose("smoke", repository / "profiles")
     chosen = settings["features"]
     chosen["appearance"] |= {"model": "test_resnet", "weights": "picture.pth", "short_side": 32}
     chosen["motion"] |= {"cardinality": 2, "width": 4, "weights": "motion.pth", "side": 16}

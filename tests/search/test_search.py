@@ -182,12 +182,13 @@ def test_imported_checkpoints_are_models_too(tmp_path):
 
 @pytest.mark.parametrize("name", ["eao-positions", "eao-text-video", "eao-half-width", "avlnet", "howto100m"])
 def test_runs_of_every_kind_of_model_are_opened(tmp_path, repository, settings, monkeypatch, name):
-    from multisk.methods.recipes import entries, load_recipes, resolve
+    from multisk.methods.recipes import load_recipes, resolve
     from multisk.models import build_model
+    from multisk.params.profiles import compose
     from multisk.training.settings import Method
 
     monkeypatch.chdir(repository)
-    entry = resolve(load_recipes()[name], entries(repository / "profiles" / "smoke.yaml"))
+    entry = resolve(load_recipes()[name], compose("smoke")["methods"])
     method = Method.model_validate(entry)
     model = build_model(
         method.model,

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from multisk.params import Params, load_params
+from multisk.params import Params, load_profile
 from multisk.params.sweep import Optuna, Study
 
 PIPELINE = Path(__file__).parents[1] / "pipeline" / "conftest.py"
@@ -44,7 +44,7 @@ made, world, settings, write_settings = (
 @pytest.fixture
 def params(repository: Path) -> Params:
     """The default settings."""
-    return load_params(repository / "profiles" / "miniature.yaml")
+    return load_profile("miniature", repository / "profiles")
 
 
 @pytest.fixture

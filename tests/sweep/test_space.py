@@ -3,13 +3,14 @@
 import pytest
 
 from multisk.errors import InputError
-from multisk.params import load_params
+from multisk.params import load_params, load_profile
+from multisk.params.profiles import composed_text
 from multisk.sweep.space import check, grid, settings_of, study_of
 
 
 @pytest.mark.parametrize("profile", ["miniature", "smoke", "paper"])
 def test_every_declared_study_can_be_run_to_its_end(repository, profile):
-    params = load_params(repository / "profiles" / f"{profile}.yaml")
+    params = load_profile(profile, repository / "profiles")
     for name, study in {**params.sweep.studies, **params.sweep.others}.items():
         check(params, name, study)
 
@@ -90,7 +91,7 @@ def test_an_unknown_study_is_named_with_the_known_ones(params):
     ],
 )  # fmt: skip
 def test_an_entry_that_cannot_be_is_refused_by_the_schema(repository, tmp_path, old, new, message):
-    text = (repository / "profiles" / "miniature.yaml").read_text()
+    text = composed_text("miniature", repository / "profiles")
     assert old in text
     (tmp_path / "params.yaml").write_text(text.replace(old, new, 1))
     with pytest.raises(InputError, match=message):

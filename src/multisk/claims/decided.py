@@ -7,12 +7,13 @@ from typing import Self
 
 import pandas as pd
 
-from multisk.claims.declared import Claims, read_checked
+from multisk.claims.declared import Claims
 from multisk.claims.judged import ClaimResult, claims_frame, judge, scales_frame, verdicts_frame
 from multisk.claims.measured import Measured
 from multisk.claims.published import ComparedNumber, PublishedResults, against_measured, published_frame
 from multisk.params import Params
 from multisk.results import ReportSources
+from multisk.settings import read_checked
 
 
 @dataclass(frozen=True)

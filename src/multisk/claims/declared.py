@@ -1,18 +1,14 @@
 """The schema of reports/claims.yaml: comparisons, declared apart from what measures them."""
 
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from multisk.claims.verdicts import Rule
-from multisk.errors import InputError, one_line
 from multisk.params import Benchmark
 from multisk.settings import Count, Section
 
 HEADLINE = "headline"  # the direction that evaluation.headline chooses for each method
-
-Checked = TypeVar("Checked", bound=Section)
 
 
 class RetrievalTerm(Section):
@@ -63,9 +59,6 @@ class AnchorComparison(Comparison):
     terms: Annotated[tuple[AnchorTerm, ...], Field(min_length=1)]
 
 
-# The checker names which test it took a comparison for; the file has no such level.
-TESTS = ("bootstrap", "jackknife")
-
 Declared = Annotated[RetrievalComparison | AnchorComparison, Field(discriminator="test")]
 
 
@@ -97,24 +90,3 @@ class Claims(Section):
             if twice:
                 raise ValueError(f"the name {min(twice)!r} is used twice; give each its own")
         return self
-
-
-def read_checked(path: Path, schema: type[Checked]) -> Checked:
-    """Read a YAML file of a schema; raise InputError with one line for what is wrong."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        content: Any = YAML(typ="safe", pure=True).load(path.read_text())
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; git restore it") from None
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
-        raise InputError(f"{path}: cannot be read as YAML: {one_line(error)}") from None
-    try:
-        return schema.model_validate(content)
-    except ValidationError as error:
-        problems = error.errors()
-        first = problems[0]
-        key = ".".join(str(part) for part in first["loc"] if part not in TESTS) or "the whole file"
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise InputError(f"{path}: {key}: {first['msg']}, found {first['input']!r:.80}{more}") from None

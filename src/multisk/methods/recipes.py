@@ -6,18 +6,20 @@ that one recipe serves every profile. `docs/methods.md` lists them and says how 
 
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
-from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from multisk.errors import InputError, one_line
+from multisk.errors import InputError
+from multisk.files import replacing
 from multisk.params import load_params
-from multisk.settings import Positive, Section
+from multisk.params.profiles import as_yaml, compose, profile_names
+from multisk.params.read import PARAMS
+from multisk.settings import Name, Positive, Section, checked, read_yaml
 from multisk.training.settings import Method
 
-FOLDER, PARAMS, PROFILES = Path("recipes"), Path("params.yaml"), Path("profiles")
+FOLDER = Path("recipes")
 Entry = dict[str, Any]  # a method's entry of params.yaml, as plain data
 Text = Annotated[str, Field(min_length=1)]
 NotMeasured = Literal["not measured"]
@@ -42,11 +44,11 @@ class Recipe(Section):
         published: keys of the method's rows in reports/published.yaml.
     """
 
-    name: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]*$")]
+    name: Name
     title: Text
     paper: Text
     table: Text | None
-    base: Text
+    base: Name
     change: dict[str, Any]
     taken: Text
     chosen: Text
@@ -74,11 +76,7 @@ def load_recipes(folder: Path = FOLDER) -> dict[str, Recipe]:
 
 def load_recipe(path: Path) -> Recipe:
     """Read a recipe; raise InputError with one line that names file and key."""
-    content = _read(path)
-    try:
-        return Recipe.model_validate({**content, "name": path.stem})
-    except ValidationError as error:
-        raise InputError(f"{path}: {_first(error)}") from None
+    return checked({**read_yaml(path), "name": path.stem}, Recipe, path)
 
 
 def resolve(recipe: Recipe, methods: Mapping[str, Entry]) -> Entry:
@@ -96,18 +94,16 @@ def resolve(recipe: Recipe, methods: Mapping[str, Entry]) -> Entry:
     entry: Entry = deepcopy(methods[recipe.base])
     for key, value in recipe.change.items():
         _set(entry, key, value, f"{place}: change: {key}")
-    try:
-        Method.model_validate(entry)
-    except ValidationError as error:
-        raise InputError(f"{place}: change: {_first(error)}") from None
+    checked(entry, Method, f"{place}: change")
     return entry
 
 
 def entries(path: Path = PARAMS) -> dict[str, Entry]:
     """Return the methods of a params file, then those of its profile that it lacks, as plain data."""
-    content = _read(path)
-    profile = PROFILES / f"{content.get('profile')}.yaml"
-    return {**(_read(profile)["methods"] if profile.exists() else {}), **content["methods"]}
+    content = read_yaml(path)
+    profile = str(content.get("profile"))
+    shared = compose(profile)["methods"] if profile in profile_names() else {}
+    return {**shared, **content["methods"]}
 
 
 def add(names: Iterable[str], path: Path = PARAMS, folder: Path = FOLDER) -> dict[str, bool]:
@@ -117,51 +113,28 @@ def add(names: Iterable[str], path: Path = PARAMS, folder: Path = FOLDER) -> dic
 
     Raises InputError for a name without a recipe, before anything is written.
     """
+    from ruamel.yaml import YAML
+
     active = load_params(path).methods
     recipes, base = load_recipes(folder), entries(path)
     for name in names:
         if name not in recipes:
             raise InputError(f"{folder / name}.yaml: no such recipe; known: {', '.join(recipes)}")
     new = {name: name not in active for name in names}
-    text = path.read_text(encoding="utf-8")
+    yaml = YAML()
+    yaml.preserve_quotes, yaml.width = True, 1000
+    # Else null is written as nothing at all.
+    yaml.representer.add_representer(
+        type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
+    content = yaml.load(path.read_text(encoding="utf-8"))
     for name in (name for name in new if new[name]):
-        text = _with_entry(text, name, resolve(recipes[name], base), path)
-    candidate = path.with_suffix(".yaml.new")
-    candidate.write_text(text, encoding="utf-8")
-    load_params(candidate)
-    candidate.replace(path)
+        content["methods"][name] = yaml.load(as_yaml(resolve(recipes[name], base)))
+        content["methods"].yaml_add_eol_comment(f"{FOLDER / name}.yaml", name)
+    with replacing(path) as candidate:
+        yaml.dump(content, candidate)
+        load_params(candidate)
     return new
-
-
-def _with_entry(text: str, name: str, entry: Entry, path: Path) -> str:
-    """Return a params file with one more method behind the others."""
-    from ruamel.yaml import YAML
-
-    content = YAML().load(text)
-    methods = content["methods"]
-    if methods.fa.flow_style():
-        raise InputError(f"{path}: methods: write one method per line to add others")
-    lines = text.splitlines()
-    following = [content.lc.key(key)[0] for key in content if content.lc.key(key)[0] > methods.lc.line]
-    end = min(following, default=len(lines))
-    # Blank lines and comments above the next section are its own.
-    while not lines[end - 1].strip() or lines[end - 1].startswith("#"):
-        end -= 1
-    return "\n".join([*lines[:end], *_lines(name, entry, methods.lc.col), *lines[end:], ""])
-
-
-def _lines(name: str, entry: Entry, indent: int) -> list[str]:
-    """Return a method's entry as lines of YAML, with mappings of plain values on one line."""
-    from ruamel.yaml import YAML
-
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style, yaml.width = None, 1000
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    yaml.representer.ignore_aliases = lambda _: True
-    stream = StringIO()
-    yaml.dump({name: entry}, stream)
-    head, *rest = stream.getvalue().splitlines()
-    return [" " * indent + line for line in (f"{head}  # {FOLDER / name}.yaml", *rest)]
 
 
 def _set(entry: Entry, key: str, value: Any, place: str) -> None:
@@ -176,23 +149,3 @@ def _set(entry: Entry, key: str, value: Any, place: str) -> None:
         del entry[last]
     else:
         raise InputError(f"{place}: the base has no such key to take away")
-
-
-def _read(path: Path) -> dict[str, Any]:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
-        raise InputError(f"{path}: cannot be read as YAML: {one_line(error)}") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: expected keys with values, found {type(content).__name__}")
-    return content
-
-
-def _first(error: ValidationError) -> str:
-    """Return the first of a checker's complaints: key and what is wrong with it."""
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    return ": ".join(part for part in (key, first["msg"].removeprefix("Value error, ")) if part)

@@ -1,6 +1,7 @@
-"""params.yaml: its schema and its only reader."""
+"""params.yaml: its schema, its only reader, and the profiles that it is composed from."""
 
+from multisk.params.profiles import load_profile
 from multisk.params.read import load_params
 from multisk.params.schema import Benchmark, Clips, Finetune, Params, sections
 
-__all__ = ["Benchmark", "Clips", "Finetune", "Params", "load_params", "sections"]
+__all__ = ["Benchmark", "Clips", "Finetune", "Params", "load_params", "load_profile", "sections"]
