@@ -1,28 +1,7 @@
 """Stage `corpora`: render one of the small corpora of narrated videos."""
 
-from miniature.render import render_corpus
-from miniature.settings import Miniature
 from multisk import console
-from multisk.errors import InputError
-from multisk.layout import Layout
-from multisk.params import load_params, sections
-from multisk.pipeline.records import recorded
-
-SHARED = ("kind", "seed", "width", "height", "frames_per_second")
-CODE = ("corpora/manifest.py",)
-
-
-def main(corpus: str) -> None:
-    """Render howto, youcook2 or msrvtt into data/corpora/mini-<corpus>."""
-    params, layout = load_params(), Layout()
-    if not isinstance(params.corpora, Miniature):
-        raise InputError(
-            "params.yaml: corpora.kind: published corpora are not rendered; run multisk preflight"
-        )
-    settings = sections(params, *(f"corpora.{key}" for key in (*SHARED, corpus)))
-    with recorded(params, layout, "corpora", settings, "", layout.corpus(f"mini-{corpus}"), *CODE) as folder:
-        render_corpus(params.corpora, corpus, folder)
-
+from multisk.pipeline.corpora import main
 
 if __name__ == "__main__":
     console.run(main)

@@ -1,15 +1,7 @@
-"""Stage `report`: the site, its data and its tables."""
+"""Stage `report`: the verdicts on the claims, the site and its tables."""
 
 from multisk import console
-from multisk.layout import Layout
-from multisk.reporting.site import write_report
-from multisk.results import ReportSources
-
-
-def main() -> None:
-    """Write the site into reports/site/, and its tables and verdicts into reports/."""
-    write_report(ReportSources.below(), Layout().reports)
-
+from multisk.pipeline.report import main
 
 if __name__ == "__main__":
     console.run(main)

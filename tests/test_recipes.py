@@ -17,11 +17,10 @@ from multisk.methods import recipes
 from multisk.methods.model import position_counts
 from multisk.methods.recipes import Recipe, add, entries, load_recipe, load_recipes, resolve
 from multisk.models import build_model
-from multisk.models.settings import Model
 from multisk.params import load_params, load_profile
 from multisk.params.profiles import compose, use
+from multisk.settings.models import Model
 from multisk.training import Objective
-from multisk.training.settings import Method
 
 REPOSITORY = Path(__file__).parents[1]
 NAMES = sorted(path.stem for path in (REPOSITORY / "recipes").glob("*.yaml"))

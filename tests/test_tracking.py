@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from multisk.files import file_digest, read_json, write_json
-from multisk.params.tracking import Tracking
+from multisk.settings.tracking import Tracking
 from multisk.tracking import Mirror, Run, flatten, metric_name, read_steps
 from multisk.tracking.files import moments
 from multisk.tracking.sync import mirror_all, run_folders

@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import save_file
 
 from multisk.files import file_digest, write_json
-from multisk.params.tracking import Tracking
+from multisk.settings.tracking import Tracking
 from multisk.tracking import Run
 from multisk.tracking.registry import Registry, register
 

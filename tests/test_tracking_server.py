@@ -12,7 +12,7 @@ import urllib.request
 import pytest
 
 from multisk.files import read_json
-from multisk.params.tracking import Tracking
+from multisk.settings.tracking import Tracking
 from multisk.tracking import Mirror, Run, read_steps
 from multisk.tracking.sync import mirror_all, run_folders
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from multisk import console
-from multisk.commands import extract, methods, preflight, published, report, search, sweep, tracking
+from multisk.commands import extract, methods, preflight, published, report, search, sweep, tracking, work
 from multisk.params import load_params, profiles
 
 app = typer.Typer(
@@ -27,6 +27,8 @@ app.command()(search.index)
 app.command()(search.search)
 app.command()(sweep.sweep)
 app.command()(sweep.dashboard)
+app.command()(work.unfinished)
+app.command()(work.dag)
 app.command()(report.readme)
 app.command()(tracking.sync)
 app.command()(tracking.register)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from multisk.corpora.manifest import Corpus, write_corpus
-from multisk.features.settings import Features
+from multisk.settings.features import Features
 
 
 def write_media(

@@ -8,7 +8,7 @@ from multisk.errors import InputError
 from multisk.features.extraction import extract
 from multisk.features.extractors import Extractors, prepare_extractors
 from multisk.sampling.reader import ClipReader, video_dimension
-from multisk.sampling.settings import BenchmarkClips
+from multisk.settings.sampling import BenchmarkClips
 
 
 @pytest.fixture

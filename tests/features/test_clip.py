@@ -18,12 +18,12 @@ from multisk.errors import InputError
 from multisk.features.clip import ClipPictures, ClipWords, clip_digest, clip_name, import_clip_words
 from multisk.features.extraction import extract
 from multisk.features.extractors import Extractors, prepare_extractors
-from multisk.features.settings import Words
 from multisk.features.words import open_words, words_digest
 from multisk.files import read_json
 from multisk.params.profiles import compose
 from multisk.sampling import CaptionedClips
-from multisk.sampling.settings import BenchmarkClips
+from multisk.settings.features import Words
+from multisk.settings.sampling import BenchmarkClips
 
 REPOSITORY = Path(__file__).parents[2]
 D, SIDE, POSITIONS = 12, 32, 24

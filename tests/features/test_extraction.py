@@ -103,7 +103,7 @@ import os, sys
 from pathlib import Path
 from multisk.corpora.manifest import Corpus
 from multisk.features import extraction, store
-from multisk.features.settings import Features
+from multisk.settings.features import Features
 name = sys.argv[1]
 write = getattr(store.StoreWriter, name)
 def write_and_wait(writer):

@@ -12,8 +12,8 @@ import pytest
 
 from multisk.corpora.manifest import Corpus, write_corpus
 from multisk.errors import InputError
-from multisk.features.settings import Words
 from multisk.features.words import WordVectors, train_words
+from multisk.settings.features import Words
 
 
 def words(**changes) -> Words:
@@ -78,7 +78,7 @@ import sys
 from pathlib import Path
 from multisk.corpora.manifest import Corpus
 from multisk.features.words import train_words
-from multisk.features.settings import Words
+from multisk.settings.features import Words
 settings = Words(source="skipgram", dimension=8, epochs=3, window=2, min_count=1, seed=0)
 train_words([Corpus.open(sys.argv[1])], settings, sys.argv[2])
 """

@@ -20,7 +20,6 @@ from multisk.features.words import WordVectors
 from multisk.sampling import CaptionedClips, NarratedClips, collate_clips
 from multisk.sampling.narrations import Narrations, captioned_span
 from multisk.sampling.reader import Item
-from multisk.sampling.settings import BenchmarkClips, PretrainClips
 from multisk.sampling.tokens import (
     audio_slice,
     audio_tokens,
@@ -29,6 +28,7 @@ from multisk.sampling.tokens import (
     video_slice,
     video_tokens,
 )
+from multisk.settings.sampling import BenchmarkClips, PretrainClips
 
 TOLERANCE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-5}
 RATES = {"appearance": 1.0, "motion": 1.5, "logmel": 100.0}

@@ -13,12 +13,12 @@ from accelerate import PartialState
 from safetensors.torch import load_file
 from torch import Tensor
 
-from multisk.losses.settings import Contrastive, Sspc
 from multisk.models.per_modality import PerModalityModel
 from multisk.models.release import from_release, released_names
+from multisk.settings.losses import Contrastive, Sspc
+from multisk.settings.training import Training
 from multisk.training import Objective, train
 from multisk.training.batches import Batches
-from multisk.training.settings import Training
 
 NAMES = {"t": "text", "v": "video", "a": "audio"}
 

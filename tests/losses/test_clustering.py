@@ -15,7 +15,7 @@ from torch import Tensor
 from multisk.errors import InputError
 from multisk.losses import ClusteringLoss
 from multisk.losses.clustering import k_means, mean_embedding, spread_rows
-from multisk.losses.settings import Clustering
+from multisk.settings.losses import Clustering
 
 B, Q, J, K = 6, 15, 7, 4
 MODALITIES = ("t", "v", "a")

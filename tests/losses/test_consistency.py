@@ -14,8 +14,8 @@ from torch import Tensor
 from multisk.errors import InputError
 from multisk.losses import SSPCLoss, assignment_loss, consistency
 from multisk.losses.consistency import usage
-from multisk.losses.settings import Sspc
 from multisk.models.anchors import Anchors
+from multisk.settings.losses import Sspc
 from multisk.sinkhorn import MultiSinkhornResult, multi_sinkhorn
 
 REFERENCES = runpy.run_path(str(Path(__file__).parents[1] / "reference" / "multi_sinkhorn.py"))

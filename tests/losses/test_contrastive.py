@@ -19,7 +19,7 @@ from multisk.losses import (
     mil_nce,
     norm_softmax,
 )
-from multisk.losses.settings import Contrastive
+from multisk.settings.losses import Contrastive
 
 FUSED = ("tv", "ta", "va")
 

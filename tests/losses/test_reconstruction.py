@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from multisk.losses import ReconstructionLoss
-from multisk.losses.settings import Reconstruction
+from multisk.settings.losses import Reconstruction
 
 B, J = 6, 7
 DIMENSIONS = {"t": 4, "v": 6, "a": 5}

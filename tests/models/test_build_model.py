@@ -11,9 +11,9 @@ from multisk.errors import InputError
 from multisk.methods.model import position_counts
 from multisk.models import AVLnetModel, EAOModel, PerModalityModel, build_model
 from multisk.models.blocks import Attention
-from multisk.models.settings import AnchorSettings, Architecture, Davenet, Model
 from multisk.params import load_profile
-from multisk.training.settings import Method
+from multisk.settings.models import AnchorSettings, Architecture, Davenet, Model
+from multisk.settings.training import Method
 
 
 @pytest.fixture

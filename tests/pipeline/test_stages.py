@@ -69,7 +69,7 @@ def test_the_page_is_written(trained):
 
 def test_a_killed_pretraining_ends_in_the_same_weights(world, trained):
     started = start(world, "pretrain", "sspc")
-    wait_for(lambda: list(world.rglob("runs/pretrain/.sspc.unfinished/*/seed-0/checkpoint.pt")), started)
+    wait_for(lambda: list(world.rglob("runs/pretrain/.sspc.unfinished/seed-0/*/checkpoint.pt")), started)
     os.killpg(started.pid, signal.SIGKILL)
     started.wait()
     (checkpoint,) = world.rglob("runs/pretrain/.sspc.unfinished/*/seed-0/checkpoint.pt")
@@ -176,7 +176,7 @@ def test_a_stage_ends_when_its_dvc_was_killed(world):
         [sys.executable, "-c", begin], cwd=world, env=variables, stdout=subprocess.PIPE, text=True
     )
     stage_pid = int(parent.stdout.readline())
-    wait_for(lambda: list(world.rglob("runs/pretrain/.sspc.unfinished/*/seed-0/checkpoint.pt")), parent)
+    wait_for(lambda: list(world.rglob("runs/pretrain/.sspc.unfinished/seed-0/*/checkpoint.pt")), parent)
     parent.kill()
     parent.wait()
     end = time.monotonic() + 20

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from multisk.errors import InputError
 from multisk.files import file_digest
-from multisk.models.checkpoints import davenet_sizes, import_checkpoint, load_imported, read_plain
+from multisk.models.checkpoints import davenet_sizes, import_checkpoint, load_imported
 from multisk.models.release_config import model_from_release_config
+from multisk.published.pth import read_plain
 
 FUSION = {"embed_dim": 8, "depth": 1, "num_heads": 2, "mlp_ratio": 1, "anc_len_txt": 3}
 SIZES = {"text_embed_dim": 5, "video_embed_dim": 6, "projection_dim": 10, "fusion_params": FUSION}

@@ -17,7 +17,7 @@ from multisk.features.store import FeatureStore
 from multisk.features.words import WordVectors
 from multisk.pipeline.importing import Imported, import_msrvtt, import_youcook2
 from multisk.sampling import CaptionedClips
-from multisk.sampling.settings import BenchmarkClips
+from multisk.settings.sampling import BenchmarkClips
 
 Items = list[dict[str, Any]]
 Released = Callable[[str], Items]

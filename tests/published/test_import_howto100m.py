@@ -26,7 +26,7 @@ from multisk.preflight.corpora import tree_values
 from multisk.preflight.given import Given
 from multisk.published.findings import Findings
 from multisk.sampling import NarratedClips
-from multisk.sampling.settings import PretrainClips
+from multisk.settings.sampling import PretrainClips
 
 Files = tuple[Path, HowtoTree]
 

@@ -12,9 +12,9 @@ import pytest
 from multisk.corpora.manifest import Corpus, write_corpus
 from multisk.errors import InputError
 from multisk.features import wordvectors
-from multisk.features.settings import Words
 from multisk.features.words import WordVectors
 from multisk.features.wordvectors import import_words, length_is_known, read_word_vectors, used_words
+from multisk.settings.features import Words
 
 WORDS = ["the", "onion", "Onion", "don't", "knife", "été", "New_York", "pan"]
 VECTORS = np.random.RandomState(0).randn(len(WORDS), 5).astype(np.float32)

@@ -10,7 +10,7 @@ import pytest
 from multisk.corpora.manifest import Corpus, write_corpus
 from multisk.features.store import FeatureStore, StoreWriter, Stream
 from multisk.features.words import WordVectors
-from multisk.sampling.settings import BenchmarkClips, PretrainClips
+from multisk.settings.sampling import BenchmarkClips, PretrainClips
 
 
 class Source(NamedTuple):

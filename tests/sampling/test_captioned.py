@@ -7,7 +7,7 @@ import torch
 from multisk.errors import InputError
 from multisk.sampling import CaptionedClips, collate_clips
 from multisk.sampling.captioned import _slice
-from multisk.sampling.settings import BenchmarkClips
+from multisk.settings.sampling import BenchmarkClips
 
 Source = tuple[Any, Any, Any]  # store, corpus, words
 

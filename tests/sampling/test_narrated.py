@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from multisk.errors import InputError
 from multisk.sampling import NarratedClips, collate_videos
-from multisk.sampling.settings import PretrainClips
+from multisk.settings.sampling import PretrainClips
 
 Source = tuple[Any, Any, Any]  # store, corpus, words
 

@@ -5,7 +5,6 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multisk.sampling.settings import TokenSampling
 from multisk.sampling.tokens import (
     audio_slice,
     audio_tokens,
@@ -16,6 +15,7 @@ from multisk.sampling.tokens import (
     video_slice,
     video_tokens,
 )
+from multisk.settings.sampling import TokenSampling
 
 SAMPLINGS: tuple[TokenSampling, ...] = ("clip", "nearest", "max_pool")
 

@@ -185,7 +185,7 @@ def test_runs_of_every_kind_of_model_are_opened(tmp_path, repository, settings, 
     from multisk.methods.recipes import load_recipes, resolve
     from multisk.models import build_model
     from multisk.params.profiles import compose
-    from multisk.training.settings import Method
+    from multisk.settings.training import Method
 
     monkeypatch.chdir(repository)
     entry = resolve(load_recipes()[name], compose("smoke")["methods"])

@@ -19,7 +19,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from multisk.params import Params, load_profile
-from multisk.params.sweep import Optuna, Study
+from multisk.settings.sweep import Optuna, Study
 
 PIPELINE = Path(__file__).parents[1] / "pipeline" / "conftest.py"
 SERVERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))

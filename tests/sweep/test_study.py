@@ -6,9 +6,11 @@ import optuna
 import pytest
 
 from multisk.errors import DivergedError, InputError
+from multisk.files import write_json
+from multisk.resumable import Code
 from multisk.sweep.space import grid, suggest
 from multisk.sweep.storage import connect, opened
-from multisk.sweep.study import _kept, _requeue, identity, work
+from multisk.sweep.study import _begun, _kept, _requeue, identity, work
 from multisk.sweep.trial import DIVERGED, INDEX, seeds_of
 
 
@@ -244,3 +246,39 @@ def test_what_a_search_proposes_by_makes_another_study(params):
     ]
     assert len(set(names)) == 3
     assert names[0] == names[3] == names[4]
+
+
+@pytest.fixture
+def begun_by(tmp_path, monkeypatch):
+    """Begin a study by some code, as far as its record; returns its folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def begin(code, status="running"):
+        folder = _begun("anchors", ["settings"], code)
+        write_json(folder / "run.json", {"status": status, "code": [{"digest": code.digest}]})
+        return folder
+
+    return begin
+
+
+def test_a_study_that_other_code_began_stops_or_goes_on_as_params_yaml_says(begun_by):
+    old, new = Code({"losses/consistency.py": "1"}), {"losses/consistency.py": "2"}
+    folder = begun_by(old)
+    assert begun_by(old) == folder
+    with pytest.raises(InputError, match=r"losses/consistency\.py changed"):
+        begun_by(Code(new))
+    assert begun_by(Code(new, "continue")) == folder
+
+
+def test_a_study_that_is_begun_afresh_leaves_the_older_one_beside_it(begun_by):
+    old, new = Code({"losses/consistency.py": "1"}), Code({"losses/consistency.py": "2"}, "restart")
+    folder = begun_by(old)
+    assert begun_by(new) != folder
+    assert folder.is_dir()
+
+
+def test_a_finished_study_of_other_code_stays_beside_the_new_one(begun_by):
+    old, new = Code({"losses/consistency.py": "1"}), Code({"losses/consistency.py": "2"})
+    folder = begun_by(old, "finished")
+    assert begun_by(new) != folder
+    assert begun_by(new) == begun_by(new)

@@ -9,6 +9,7 @@ import pytest
 from multisk.files import read_json
 from multisk.layout import Layout
 from multisk.params import load_params
+from multisk.resumable import Code
 from multisk.sampling.source import ClipSource
 from multisk.sweep import seed
 from multisk.sweep.study import sweep
@@ -53,7 +54,7 @@ def run(world, settings, write_settings, monkeypatch):
         }
         write_settings(world, settings)
         monkeypatch.chdir(world)
-        content = sweep(load_params(), "pruned", Layout())
+        content = sweep(load_params(), "pruned", Layout(), Code({}))
         return content, pd.read_parquet(world / "runs/sweep/pruned/trials.parquet")
 
     return run_study

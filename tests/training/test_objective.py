@@ -6,12 +6,12 @@ import torch
 
 from multisk.errors import InputError
 from multisk.losses import Places
-from multisk.losses.settings import Reconstruction
 from multisk.models import AVLnetModel
 from multisk.models.davenet import ResDavenet
 from multisk.models.embeddings import Embeddings
+from multisk.settings.losses import Reconstruction
+from multisk.settings.training import Method
 from multisk.training import Objective
-from multisk.training.settings import Method
 
 
 def batch(tiny: ModuleType, first: int = 0) -> dict[str, Any]:

@@ -15,10 +15,10 @@ import torch
 from torch.utils.data import Dataset
 
 from multisk.models import build_model
-from multisk.models.settings import Model
+from multisk.settings.models import Model
+from multisk.settings.training import Method, Training
 from multisk.stopping import Terminated
 from multisk.training import Objective, Result, train
-from multisk.training.settings import Method, Training
 
 TEXT, VIDEO = 6, 10
 MODEL = {

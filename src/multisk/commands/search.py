@@ -25,7 +25,8 @@ def index(
     """
     from multisk.methods.trained import find_weights
     from multisk.params import load_params
-    from multisk.pipeline.features import make_missing_extractors, make_missing_words
+    from multisk.pipeline.extractors import make_missing_extractors
+    from multisk.pipeline.words import make_missing_words
     from multisk.search.index import check_places, check_seconds, index_videos
 
     params = load_params()

@@ -15,10 +15,12 @@ def sweep(
 ) -> None:
     """Run a study, or go on with it; started several times on one database, the workers share its trials."""
     from multisk.params import load_params
+    from multisk.pipeline.declared import stage_code
     from multisk.sweep.study import sweep as run_study
 
-    layout = Layout()
-    content = run_study(load_params(), study, layout, trials)
+    params, layout = load_params(), Layout()
+    code = stage_code("sweep", params.changed_code)
+    content = run_study(params, study, layout, code, trials)
     counts = ", ".join(f"{number} {state}" for state, number in content["trials"].items())
     best = ", ".join(f"{objective} {value:.1f}" for objective, value in content["best"].items())
     typer.echo(f"{content['name']}: {counts}; best R@10 on the validation part: {best or 'none'}")

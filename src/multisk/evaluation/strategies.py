@@ -18,9 +18,9 @@ import pandas as pd
 from multisk.errors import InputError
 from multisk.evaluation.embed import EmbeddedSet, average_rows
 from multisk.evaluation.ranking import Metrics, chance_level
-from multisk.evaluation.settings import Evaluate
-from multisk.sampling.settings import BenchmarkClips
 from multisk.sampling.tokens import unit_length
+from multisk.settings.evaluation import Evaluate
+from multisk.settings.sampling import BenchmarkClips
 
 LONG_VIDEO = "long-video"
 READING: Mapping[str, dict[str, Any]] = {

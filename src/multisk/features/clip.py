@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from multisk.errors import InputError, one_line
-from multisk.features.settings import Words
 from multisk.files import digest, file_digest
+from multisk.settings.features import Words
 
 PREFIX = "clip:"
 REMEDY = "name a folder that transformers' save_pretrained wrote, with model.safetensors in it"

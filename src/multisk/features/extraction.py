@@ -27,10 +27,10 @@ from multisk.features.extractors import Extractors, samplings
 from multisk.features.filetable import FILES, write_file_table
 from multisk.features.logmel import BANDS, FRAMES_PER_SECOND, LogMel
 from multisk.features.notes import short_note, write_notes
-from multisk.features.settings import Features
 from multisk.features.sources import sources_of, unchanged, write_sources
 from multisk.features.store import FeatureStore, StoreWriter, Stream
 from multisk.files import digest
+from multisk.settings.features import Features
 
 log = logging.getLogger(__name__)
 

@@ -25,9 +25,9 @@ from multisk.features.appearance import AppearanceNetwork
 from multisk.features.clip import ClipPictures, clip_name
 from multisk.features.decode import MediaReader, Sampling
 from multisk.features.motion import MotionNetwork, ResNeXt3d
-from multisk.features.settings import Features
 from multisk.features.weights import load_weights
 from multisk.files import digest, file_digest, read_json, write_json
+from multisk.settings.features import Features
 
 NETWORKS = ("appearance", "motion")
 CALIBRATION_BATCH = 128

@@ -49,7 +49,7 @@ def load_weights(
 
 
 def _read(path: Path, key: str) -> dict[str, Tensor]:
-    from multisk.models.checkpoints import read_plain
+    from multisk.published.pth import read_plain
 
     try:
         content = load_file(path) if path.suffix == ".safetensors" else read_plain(path)

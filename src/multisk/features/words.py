@@ -17,8 +17,8 @@ from safetensors.numpy import save
 from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
 from multisk.features.clip import ClipWords
-from multisk.features.settings import Words
 from multisk.files import file_digest
+from multisk.settings.features import Words
 
 TOKEN = re.compile(r"[\w']+")
 LONGEST_SENTENCE = 1000  # gensim cuts off what goes beyond 10,000 words without a word

@@ -27,9 +27,9 @@ from tqdm import tqdm
 
 from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
-from multisk.features.settings import Words
 from multisk.features.words import TOKEN
 from multisk.files import digest, file_digest, read_json, write_json
+from multisk.settings.features import Words
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from multisk.errors import InputError
 from multisk.losses.consistency import usage
 from multisk.losses.contrastive import JointEmbeddings, normalized
 from multisk.losses.queue import FeatureQueue
-from multisk.losses.settings import Clustering
+from multisk.settings.losses import Clustering
 
 
 class ClusteringLoss(nn.Module):

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from multisk.errors import InputError
 from multisk.losses.contrastive import normalized
 from multisk.losses.queue import FeatureQueue
-from multisk.losses.settings import Sspc, sspc_settings
 from multisk.models.anchors import Anchors, Space
+from multisk.settings.losses import Sspc, sspc_settings
 from multisk.sinkhorn import multi_sinkhorn
 
 SPACES: tuple[Space, Space] = ("input", "joint")

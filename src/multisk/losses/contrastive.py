@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from multisk.losses.settings import Contrastive, contrastive_settings
+from multisk.settings.losses import Contrastive, contrastive_settings
 
 
 class JointEmbeddings(Protocol):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from multisk.losses.contrastive import normalized
-from multisk.losses.settings import Reconstruction
+from multisk.settings.losses import Reconstruction
 
 
 class ReconstructionLoss(nn.Module):

@@ -3,19 +3,9 @@
 from typing import Any
 
 from multisk.models import build_model
-from multisk.models.settings import Model
 from multisk.params import Params
-from multisk.sampling.settings import PretrainClips
-
-TRAINING_CODE = (
-    "sampling",
-    "models",
-    "losses",
-    "sinkhorn.py",
-    "training",
-    "methods/model.py",
-    "methods/pretraining.py",
-)
+from multisk.settings.models import Model
+from multisk.settings.sampling import PretrainClips
 
 
 def method_model(params: Params, method: str, dimensions: dict[str, int]) -> Any:

@@ -17,7 +17,7 @@ from multisk.params import load_params
 from multisk.params.profiles import as_yaml, compose, profile_names
 from multisk.params.read import PARAMS
 from multisk.settings import Name, Positive, Section, checked, read_yaml
-from multisk.training.settings import Method
+from multisk.settings.training import Method
 
 FOLDER = Path("recipes")
 Entry = dict[str, Any]  # a method's entry of params.yaml, as plain data

@@ -12,9 +12,9 @@ from multisk.errors import InputError, one_line
 from multisk.files import file_digest, read_json
 from multisk.models import build_model
 from multisk.models.davenet import ResDavenet
-from multisk.models.settings import Model
 from multisk.models.weights import load_weights
-from multisk.training.settings import Method
+from multisk.settings.models import Model
+from multisk.settings.training import Method
 
 WIDTHS = {  # the first layer that meets words, or video features, in each kind of model
     "text": ("tokenizer.projection.t.fc.weight", "text_pooling.fc.weight"),

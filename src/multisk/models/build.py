@@ -9,8 +9,8 @@ from multisk.models.blocks import TransformerSettings
 from multisk.models.davenet import ResDavenet
 from multisk.models.eao import EAOModel
 from multisk.models.per_modality import PerModalityModel
-from multisk.models.settings import AnchorSettings, Architecture, Davenet, Model
 from multisk.models.tokens import Tokenizer
+from multisk.settings.models import AnchorSettings, Architecture, Davenet, Model
 
 AS_PUBLISHED = Architecture()
 

@@ -1,17 +1,12 @@
 """Published checkpoints of Multi-SK, EAO and AVLnet: from their .pth files to safetensors.
 
-    <name>-<8 digits>.safetensors    weights under our names; the digits begin the file's own sha256
-    <name>-<8 digits>.json           metafile: architecture, source, checksums, what was left over
-
-A .pth file is a pickle. It is read with torch's restricted loader, which builds tensors, plain containers
-and (here) numpy's scalars, as numbers, and nothing else; checkpoints that hold other objects are refused by
-these objects' names.
+<name>-<8 digits>.safetensors    weights under our names; the digits begin the file's own sha256
+<name>-<8 digits>.json           metafile: architecture, source, checksums, what was left over
 """
 
 import json
 import logging
 import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -25,15 +20,13 @@ from multisk.files import file_digest, read_json, write_json
 from multisk.models.release import StateDict, from_release
 from multisk.models.release_config import ReleasedModel, model_from_release_config
 from multisk.models.weights import load_weights
+from multisk.published.pth import read_plain
 from multisk.published.tables import read_settings
-from multisk.published.unpickle import RefusalError, numpy_scalars
 
 log = logging.getLogger(__name__)
 
 Package = Literal["msk", "eao"]
 
-ZIP, PICKLE = b"PK", b"\x80"  # how new and old files of torch.save begin
-FOREIGN = re.compile(r"GLOBAL (\S+)")
 DAVENET_BLOCK = re.compile(r"davenet\.layer(\d+)\.(\d+)\.conv1\.weight", re.IGNORECASE)
 DAVENET_STEM = re.compile(r"davenet\.conv1\.weight", re.IGNORECASE)
 
@@ -100,23 +93,6 @@ def load_imported(path: Path) -> ReleasedModel:
     return model.eval()
 
 
-def read_plain(path: Path) -> Any:
-    """Read a .pth file that holds only tensors, plain containers and numbers.
-
-    Tensors stay in the file until they are used. Raises InputError for a file that is missing, damaged, or
-    holds anything else; that is named, and never called.
-    """
-    try:
-        with torch.serialization.safe_globals(numpy_scalars()):
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such checkpoint; check the path") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: a folder; name the .pth file itself") from None
-    except Exception as error:  # damaged pickles fail in every way that there is
-        raise InputError(f"{path}: {_what_is_wrong(error, path)}") from None
-
-
 def davenet_sizes(weights: Mapping[str, Tensor]) -> dict[str, Any] | None:
     """Read the sizes of the audio network off released weights; None where there is none.
 
@@ -137,28 +113,6 @@ def davenet_sizes(weights: Mapping[str, Tensor]) -> dict[str, Any] | None:
         "convsize": first[0][3],
         "feat_dim": stem[0][2],
     }
-
-
-def _what_is_wrong(error: Exception, path: Path) -> str:
-    text = one_line(error)
-    copy = "get a copy that holds `state_dict` and `config` as plain dictionaries"
-    if foreign := FOREIGN.search(text):
-        return f"holds {foreign[1]}, which is not plain data, and is not opened; {copy}"
-    if isinstance(error, RefusalError):
-        return f"refused: {text}; {copy}"
-    if not _may_be_saved(path):
-        return "begins as no file of torch.save does; check that it is the .pth file"
-    return f"damaged or cut off ({type(error).__name__}: {text[:120]}); fetch it again"
-
-
-def _may_be_saved(path: Path) -> bool:
-    """Return whether a file begins as torch.save's do, or is cut off before that shows."""
-    try:
-        with path.open("rb") as file:
-            begin = file.read(len(ZIP))
-    except OSError:
-        return True
-    return ZIP.startswith(begin) or begin.startswith(PICKLE)
 
 
 def _state_dict(content: Any, path: Path) -> StateDict:

@@ -5,24 +5,25 @@ and the sections follow the stages of dvc.yaml. The one exception are the method
 it has, so that what the others are made of may be left out of its entry; left out, it has no effect.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
 from miniature.settings import Miniature
 from multisk.errors import InputError
-from multisk.evaluation.settings import Evaluate
-from multisk.features.settings import Features
-from multisk.models.settings import Model
-from multisk.params.report import Report
-from multisk.params.sweep import Optuna, Sweep
-from multisk.params.tracking import Tracking
-from multisk.sampling.settings import BenchmarkClips, PretrainClips
+from multisk.resumable import ChangedCode
 from multisk.settings import Count, Section, Weight
-from multisk.training.settings import Method, Pretrain, Training
+from multisk.settings.evaluation import Evaluate
+from multisk.settings.features import Features
+from multisk.settings.models import Model
+from multisk.settings.report import Report
+from multisk.settings.sampling import BenchmarkClips, PretrainClips
+from multisk.settings.sweep import Optuna, Sweep
+from multisk.settings.tracking import Tracking
+from multisk.settings.training import Method, Pretrain, Training
 
 PACE: Any = {
-    "pretrain": Training.PACE,
+    "pretrain": Training.PACE | {"seeds"},
     "finetune": {"youcook2": Training.PACE, "msrvtt": Training.PACE},
 }
 
@@ -62,6 +63,7 @@ class Params(Section):
 
     profile: str
     processes: Count  # seeds that are trained at once on a CPU, each with its share of the cores
+    changed_code: ChangedCode  # what becomes of unfinished work that other code began
     corpora: Annotated[Miniature | PublishedCorpora, Field(discriminator="kind")]
     features: Features
     clips: Clips
@@ -78,6 +80,11 @@ class Params(Section):
     def benchmark(self, name: Benchmark) -> BenchmarkClips:
         """Return the clip settings of a benchmark."""
         return getattr(self.clips, name)
+
+    @property
+    def benchmark_names(self) -> list[str]:
+        """The benchmarks' names."""
+        return [*get_args(Benchmark)]
 
     def method(self, name: str) -> Method:
         """Return a method's entry; raise InputError for a name that params.yaml lacks."""

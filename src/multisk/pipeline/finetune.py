@@ -5,19 +5,46 @@ loss alone, all pairs weighing the same, batch norm fixed.
 """
 
 from pathlib import Path
+from typing import Any, get_args
 
 import torch
 
 from multisk.files import file_digest
-from multisk.losses.settings import Contrastive, PairWeights
+from multisk.layout import Layout
 from multisk.methods.model import method_model
 from multisk.models.weights import load_weights
-from multisk.params import Benchmark, Params, sections
+from multisk.params import Benchmark, Params, load_params, sections
+from multisk.pipeline.declared import stage_code
+from multisk.pipeline.units import complete
 from multisk.sampling import CaptionedClips, collate_clips
 from multisk.sampling.source import ClipSource
+from multisk.settings.losses import Contrastive, PairWeights
+from multisk.settings.training import Training
 from multisk.tracking import Run
 from multisk.training import Objective, train
-from multisk.training.settings import Training
+
+
+def main(method: str) -> None:
+    """Fine-tune every seed of a method into runs/finetune/<method>/<benchmark>/seed-<n>."""
+    params, layout = load_params(), Layout()
+    params.method(method)
+    code = stage_code("finetune", params.changed_code)
+    sources = {name: ClipSource.open(layout, params.benchmark(name).corpus) for name in get_args(Benchmark)}
+    starts = {seed: layout.pretrained(method, seed) / "model.safetensors" for seed in params.pretrain.seeds}
+    units = {f"{name}/seed-{seed}": (name, seed) for name in sources for seed in starts}
+    complete(
+        layout.finetuned(method),
+        {
+            unit: _identity(params, method, name, seed, sources[name], starts[seed])
+            for unit, (name, seed) in units.items()
+        },
+        code,
+        params,
+        finetune,
+        lambda unit, folder: (
+            params, method, *units[unit], starts[units[unit][1]], sources[units[unit][0]], folder, code.digest
+        ),
+    )  # fmt: skip
 
 
 def finetune(
@@ -26,13 +53,12 @@ def finetune(
     benchmark: Benchmark,
     seed: int,
     weights: Path,
-    inputs: ClipSource,
+    source: ClipSource,
     directory: Path,
+    code: str,
 ) -> None:
     """Fine-tune pretrained weights on a benchmark, or go on with what the folder holds."""
     training: Training = getattr(params.finetune, benchmark)
-    used = (f"clips.{benchmark}", "model", f"methods.{method}", f"finetune.{benchmark}")
-    settings = sections(params, *used, "finetune.pair_weight")
     run = Run(
         directory,
         params.tracking,
@@ -41,21 +67,34 @@ def finetune(
         benchmark=benchmark,
         seed=seed,
         profile=params.profile,
-        params=settings,
-        dataset_digest=inputs.digest,
+        params=_settings(params, method, benchmark),
+        dataset_digest=source.digest,
+        code=code,
     )
     with run:
         clips = params.benchmark(benchmark)
-        dataset = CaptionedClips(inputs.store, inputs.corpus, inputs.words, clips, "train", seed)
-        model = method_model(params, method, inputs.dimensions)
+        dataset = CaptionedClips(source.store, source.corpus, source.words, clips, "train", seed)
+        model = method_model(params, method, source.dimensions)
         load_weights(model, weights)
         objective = Objective(model, equal_weights(params, method))
-        identity = {"dataset": inputs.digest, "weights": file_digest(weights), **settings}
+        identity = _identity(params, method, benchmark, seed, source, weights)
         torch.manual_seed(seed)
         result = train(
             objective, dataset, collate_clips, training, directory, run, seed=seed, identity=identity
         )
         run.finish(result.summary)
+
+
+def _settings(params: Params, method: str, benchmark: Benchmark) -> dict[str, Any]:
+    used = (f"clips.{benchmark}", "model", f"methods.{method}", f"finetune.{benchmark}")
+    return sections(params, *used, "finetune.pair_weight")
+
+
+def _identity(
+    params: Params, method: str, benchmark: Benchmark, seed: int, source: ClipSource, weights: Path
+) -> dict[str, Any]:
+    settings = _settings(params, method, benchmark)
+    return {"seed": seed, "dataset": source.digest, "weights": file_digest(weights), **settings}
 
 
 def equal_weights(params: Params, method: str) -> Contrastive:

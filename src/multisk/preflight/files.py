@@ -5,13 +5,13 @@ from pathlib import Path
 
 from multisk.errors import InputError
 from multisk.features.clip import ClipPictures, ClipWords, clip_name
-from multisk.features.settings import Words
 from multisk.features.wordvectors import file_dimension, length_is_known, read_word_vectors
 from multisk.files import file_digest
 from multisk.layout import Layout
 from multisk.params import Params
 from multisk.preflight.checks import Check
 from multisk.preflight.given import to_extract
+from multisk.settings.features import Words
 
 GIGABYTE = 10**9
 NO_CHECKSUM = "no published checksum to compare with"

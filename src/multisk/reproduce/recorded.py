@@ -9,7 +9,7 @@ from typing import Any
 
 from multisk.errors import InputError, one_line
 from multisk.files import read_json
-from multisk.params.tracking import Tracking
+from multisk.settings.tracking import Tracking
 from multisk.tracking.describe import corpora
 from multisk.tracking.files import PATCH, RECORD
 from multisk.tracking.mirror import Mirror, tracking_uri

@@ -12,8 +12,8 @@ from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
 from multisk.sampling.collate import Item
 from multisk.sampling.reader import AUDIO_STREAM, ClipReader, Slice, Store, Words, stack
-from multisk.sampling.settings import BenchmarkClips
 from multisk.sampling.tokens import segment_is_sound
+from multisk.settings.sampling import BenchmarkClips
 
 
 class CaptionedClips(Dataset[Item]):

@@ -13,8 +13,8 @@ from multisk.sampling.collate import Item
 from multisk.sampling.narrations import Narrations, Span, grow_caption, sample_span
 from multisk.sampling.part import part_of
 from multisk.sampling.reader import AUDIO_STREAM, ClipReader, Store, Words, stack
-from multisk.sampling.settings import PretrainClips
 from multisk.sampling.tokens import audio_slice, duration_of, video_slice
+from multisk.settings.sampling import PretrainClips
 
 CACHED_VIDEOS = 4096
 ELSEWHERE = 1  # tells the random numbers of misaligned narration from those of the clips

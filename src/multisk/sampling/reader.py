@@ -8,8 +8,8 @@ import torch
 
 from multisk.errors import InputError
 from multisk.sampling.collate import Item
-from multisk.sampling.settings import BenchmarkClips, PretrainClips
 from multisk.sampling.tokens import audio_tokens, video_tokens
+from multisk.settings.sampling import BenchmarkClips, PretrainClips
 
 Slice = tuple[int, int]
 VIDEO_STREAMS = ("appearance", "motion")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from multisk.sampling.settings import TokenSampling
+from multisk.settings.sampling import TokenSampling
 
 SAMPLE_RATE = 16_000
 HOP = 160

@@ -26,15 +26,15 @@ from multisk.errors import InputError
 from multisk.evaluation.embed import EmbeddedSet, embed
 from multisk.features.extraction import extract
 from multisk.features.extractors import Extractors
-from multisk.features.settings import Features
 from multisk.features.words import open_words, words_digest
 from multisk.files import digest, file_digest, read_json, write_json
 from multisk.methods.trained import TrainedModel
 from multisk.params import Params
-from multisk.resumable import resumable
+from multisk.resumable import Code, resumable
 from multisk.sampling import CaptionedClips
-from multisk.sampling.settings import BenchmarkClips
 from multisk.search.clips import cut_clips
+from multisk.settings.features import Features
+from multisk.settings.sampling import BenchmarkClips
 
 PART = 4096  # clips; what is lost at most when indexing is stopped while it embeds
 ANSWERS = ("va", "v+a", "v")  # what a query is compared with: the first that the model has
@@ -168,7 +168,7 @@ def index_videos(
     if not _is_done(out, made, identity):
         if not _is_embedded(out, identity):
             clips = CaptionedClips(store, corpus, vectors, made.clips, "test")
-            with resumable(out / "embeddings", identity) as folder:
+            with resumable(out / "embeddings", identity, Code({})) as folder:
                 _embed(trained.model, clips, made.batch_size, folder)
                 write_json(folder / "identity.json", identity)
         shutil.rmtree(out / "corpus", ignore_errors=True)

@@ -11,7 +11,7 @@ import pandas as pd
 from multisk.files import read_json, replacing, write_json
 from multisk.layout import home
 from multisk.params import Params
-from multisk.params.sweep import Between, Optuna, Study
+from multisk.settings.sweep import Between, Optuna, Study
 from multisk.sweep.space import space_of
 from multisk.sweep.trial import INDEX, seeds_of
 from multisk.sweep.validation import DOMAINS, METRIC

@@ -7,8 +7,8 @@ from typing import Any
 from multisk.files import digest
 from multisk.methods.pretraining import pretraining_settings, train_method
 from multisk.params import Benchmark, Params, sections
-from multisk.params.sweep import Study
 from multisk.sampling.source import ClipSource
+from multisk.settings.sweep import Study
 from multisk.sweep.space import Point
 from multisk.sweep.validation import SETTINGS as VALIDATION_SETTINGS
 from multisk.sweep.validation import Validation
@@ -30,6 +30,7 @@ class SeedRun:
         pretraining, benchmarks: opened corpora.
         folder: of the run.
         parent: `run_key` of the study's run.
+        code: digest of the sources.
     """
 
     params: Params
@@ -43,6 +44,7 @@ class SeedRun:
     benchmarks: dict[Benchmark, ClipSource]
     folder: Path
     parent: str
+    code: str
 
     def __call__(self, trial: Any = None) -> dict[str, float]:
         """Train, and return what the validation found.
@@ -91,4 +93,5 @@ class SeedRun:
             dataset_digest=digest([self.pretraining.digest, *(b.digest for b in self.benchmarks.values())]),
             parent=self.parent,
             trial=self.index,
+            code=self.code,
         )

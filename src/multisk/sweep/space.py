@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from multisk.errors import InputError
 from multisk.params import Params
-from multisk.params.sweep import Between, Study
+from multisk.settings.sweep import Between, Study
 
 METHOD = "method"  # the key of a study of two methods
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from multisk.errors import InputError, one_line
 from multisk.layout import home
-from multisk.params.sweep import Optuna
+from multisk.settings.sweep import Optuna
 
 KEY = "params.yaml: optuna.storage"
 ATTEMPTS = 10  # to open a new database, a second apart

@@ -18,28 +18,29 @@ from typing import Any, get_args
 from tqdm import tqdm
 
 from multisk.errors import DivergedError
-from multisk.files import digest
+from multisk.files import digest, read_json
 from multisk.layout import Layout, home
-from multisk.methods.model import TRAINING_CODE
 from multisk.params import Benchmark, Params, sections
-from multisk.params.sweep import Optuna, Study
-from multisk.resumable import code_digest
+from multisk.resumable import Code, begin, settle
 from multisk.sampling.source import ClipSource
+from multisk.settings.sweep import Optuna, Study
 from multisk.side_by_side import SideBySide
 from multisk.sweep.export import export
 from multisk.sweep.space import check, choices_of, grid, study_of
 from multisk.sweep.storage import exclusive, opened
-from multisk.sweep.trial import CODE, DIVERGED, INDEX, Trials
+from multisk.sweep.trial import DIVERGED, INDEX, Trials
 from multisk.sweep.validation import Validation
-from multisk.tracking import Run
+from multisk.tracking import RECORD, Run
 
 BEGUN = "begun"  # a trial's attribute: its number, once its worker has it
 
 
-def sweep(params: Params, name: str, layout: Layout, trials: int | None = None) -> dict[str, Any]:
+def sweep(params: Params, name: str, layout: Layout, code: Code, trials: int | None = None) -> dict[str, Any]:
     """Run a study until `trials` (default: the setting) have finished, and export it to runs/sweep/<name>.
 
     A study goes on where it was, also beside other workers. Returns what study.json says.
+
+    code: the sources that trials depend on
 
     Raises InputError for settings, data or a storage that do not serve.
     """
@@ -53,24 +54,26 @@ def sweep(params: Params, name: str, layout: Layout, trials: int | None = None) 
     }
     datasets = [pretraining.digest, *(inputs.digest for inputs in benchmarks.values())]
     chance = Validation(params, benchmarks).chance
-    full_name = f"{name}-{identity(params, study, datasets)[:12]}"
-    folder = Layout(home()).sweeps / full_name
+    folder = _begun(name, identity(params, study, datasets), code)
     with opened(params.optuna) as storage:
-        kept = _kept(storage, full_name, study)
+        kept = _kept(storage, folder.name, study)
         with (
-            _tracked(params, name, study, datasets, folder, storage) as run,
+            _tracked(params, name, study, datasets, folder, storage, code) as run,
             SideBySide(params.processes) as together,
         ):
-            objective = Trials(params, name, study, pretraining, benchmarks, folder, run.run_key, together)
+            objective = Trials(
+                params, name, study, pretraining, benchmarks, folder, run.run_key, code.digest, together
+            )
             work(kept, storage, study, objective, total, params.optuna)
             with exclusive(storage):
                 content = export(kept, params, name, study, folder, layout.swept(name), chance)
             run.finish({"trials": content["trials"], "best": content["best"], "seconds": content["seconds"]})
+    settle(folder)
     return content
 
 
-def identity(params: Params, study: Study, datasets: list[str]) -> str:
-    """Return the digest of all that a study's trials depend on."""
+def identity(params: Params, study: Study, datasets: list[str]) -> list[Any]:
+    """Return the settings and the data that a study's trials depend on."""
     methods = [f"methods.{method}" for method in study.methods]
     settings = sections(
         params, "clips", "model", *methods, "pretrain", "evaluate.weights", "sweep.validation"
@@ -78,11 +81,25 @@ def identity(params: Params, study: Study, datasets: list[str]) -> str:
     replaced = ("seeds", "epochs")  # by the study's own
     settings["pretrain"] = {key: value for key, value in settings["pretrain"].items() if key not in replaced}
     names = {key: keys for key, keys in params.sweep.names.items() if key in study.space}
-    code = code_digest(*TRAINING_CODE, *CODE)
-    parts = [study.model_dump(exclude={"trials"}), names, settings, datasets, code]
+    parts = [study.model_dump(exclude={"trials"}), names, settings, datasets]
     if study.sampler == "tpe":  # what it proposes next depends on them; a grid's points do not
         parts.append({"seed": params.optuna.seed, "startup_trials": params.optuna.startup_trials})
-    return digest(parts)
+    return parts
+
+
+def _begun(name: str, identity: list[Any], code: Code) -> Path:
+    """Return the folder of a study's trials, named as Optuna knows the study.
+
+    A study that other code has finished stays as it is: the new one is kept beside it.
+    """
+    plain = Layout(home()).sweeps / f"{name}-{digest(identity)[:12]}"
+    own = plain.with_name(f"{plain.name}-{code.digest[:6]}")
+    record = read_json(plain / RECORD) if (plain / RECORD).exists() else None
+    by_other_code = record is not None and record["code"][-1]["digest"] != code.digest
+    ended = record is not None and (record["status"] == "finished" or code.changed == "restart")
+    folder = own if own.is_dir() or (by_other_code and ended) else plain
+    begin(folder, identity, code)
+    return folder
 
 
 def work(kept: Any, storage: Any, study: Study, objective: Trials, total: int, settings: Optuna) -> None:
@@ -238,7 +255,13 @@ def _kept(storage: Any, full_name: str, study: Study) -> Any:
 
 @contextmanager
 def _tracked(
-    params: Params, name: str, study: Study, datasets: list[str], folder: Path, storage: Any
+    params: Params,
+    name: str,
+    study: Study,
+    datasets: list[str],
+    folder: Path,
+    storage: Any,
+    code: Code,
 ) -> Iterator[Run]:
     """Track the study's run; several workers share its folder, so they enter and leave one by one."""
     run = Run(
@@ -250,6 +273,7 @@ def _tracked(
         params={"study": study.model_dump(mode="json")},
         dataset_digest=digest(datasets),
         name=name,
+        code=code.digest,
     )
     with exclusive(storage):
         run.__enter__()

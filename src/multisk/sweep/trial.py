@@ -11,24 +11,13 @@ from typing import Any
 
 from multisk.errors import DivergedError, InputError
 from multisk.params import Benchmark, Params
-from multisk.params.sweep import Study
 from multisk.sampling.source import ClipSource
+from multisk.settings.sweep import Study
 from multisk.side_by_side import SideBySide
 from multisk.sweep.seed import SeedRun
 from multisk.sweep.space import Point, grid, place, settings_of, suggest
 
 INDEX, DIVERGED = "index", "diverged"  # what an Optuna trial carries: its number for good; why it failed
-CODE = (
-    "sweep/trial.py",
-    "sweep/seed.py",
-    "sweep/watch.py",
-    "sweep/space.py",
-    "sweep/validation.py",
-    "evaluation/embed.py",
-    "evaluation/headline.py",
-    "evaluation/retrieval.py",
-    "evaluation/ranking.py",
-)
 
 
 @dataclass(frozen=True)
@@ -43,6 +32,7 @@ class Trials:
         pretraining, benchmarks: opened corpora.
         folder: of the study's runs.
         parent: `run_key` of the study's run.
+        code: digest of the sources.
         together: where the seeds of a trial are trained side by side.
     """
 
@@ -53,6 +43,7 @@ class Trials:
     benchmarks: dict[Benchmark, ClipSource]
     folder: Path
     parent: str
+    code: str
     together: SideBySide
 
     def __call__(self, trial: Any) -> list[float]:
@@ -91,6 +82,7 @@ class Trials:
                 benchmarks=self.benchmarks,
                 folder=folder / f"seed-{seed}",
                 parent=self.parent,
+                code=self.code,
             )
             for position, seed in enumerate(seeds_of(self.study, index))
         ]

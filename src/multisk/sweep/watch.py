@@ -7,7 +7,7 @@ from torch import nn
 
 from multisk.files import read_json, write_json
 from multisk.params import Params
-from multisk.params.sweep import Study
+from multisk.settings.sweep import Study
 from multisk.sweep.validation import Validation
 
 CURVE = "validation.json"  # what the validation said after which epoch

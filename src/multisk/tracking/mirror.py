@@ -8,7 +8,7 @@ from typing import Any
 
 from multisk.files import digest, file_digest, read_json
 from multisk.layout import home
-from multisk.params.tracking import Tracking
+from multisk.settings.tracking import Tracking
 from multisk.tracking.describe import EXPERIMENTS, NOTE, datasets, experiment_note, run_name, run_tags
 from multisk.tracking.files import (
     METRICS,

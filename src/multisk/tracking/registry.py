@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from multisk.evaluation.headline import headline
 from multisk.files import file_digest, read_json
-from multisk.params.tracking import Tracking
+from multisk.settings.tracking import Tracking
 from multisk.tracking.files import METRICS, RECORD
 from multisk.tracking.mirror import Mirror
 

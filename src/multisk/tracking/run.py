@@ -10,14 +10,14 @@ from types import TracebackType
 from typing import Any, Self, TextIO
 
 from multisk.files import digest, read_json, write_json, write_text
-from multisk.params.tracking import Tracking
 from multisk.provenance import provenance, source_difference
+from multisk.settings.tracking import Tracking
 from multisk.tracking.files import METRICS, PATCH, RECORD, STEPS, SYSTEM, read_steps
 from multisk.tracking.mirror import Mirror
 from multisk.tracking.system import Monitor
 
 MIRROR_SECONDS = 20.0
-KEPT = ("run_key", "run_id", "seconds", "started", "peak_mb", "peak_gpu_mb")  # by a run that goes on
+KEPT = ("run_key", "run_id", "seconds", "started", "peak_mb", "peak_gpu_mb", "code")  # by a run that goes on
 
 
 class Run:
@@ -32,6 +32,7 @@ class Run:
         params: the settings that its numbers depend on.
         dataset_digest: identifies what it read.
         profile: the name of the settings as a whole.
+        code: digest of the sources that do the work; the record has all that had a part in it.
         method: as in params.yaml.
         benchmark: as in params.yaml.
         corpus: what a data stage makes.
@@ -50,6 +51,7 @@ class Run:
         params: Mapping[str, Any],
         dataset_digest: str,
         profile: str,
+        code: str = "",
         method: str | None = None,
         benchmark: str | None = None,
         corpus: str | None = None,
@@ -74,6 +76,7 @@ class Run:
             "params": dict(params),
             "params_digest": digest(params),
         }
+        self.code = code
         self.mirror = Mirror(tracking)
         self.monitor = Monitor(directory / SYSTEM)
         self._mirrored = time.monotonic()
@@ -86,6 +89,8 @@ class Run:
         finished = earlier.get("status") == "finished"
         kept = tuple(earlier) if finished else KEPT
         self.record |= {key: earlier[key] for key in kept if key in earlier}
+        if not finished:
+            self.record["code"] = [*self.record.get("code", []), *self._new_code()]
         self._began, self._before = time.monotonic(), float(self.record["seconds"])
         if self.record["git_dirty"]:
             (self.directory / PATCH).write_text(source_difference())
@@ -94,6 +99,14 @@ class Run:
         if not finished:
             self.monitor.start()
         return self
+
+    def _new_code(self) -> list[dict[str, Any]]:
+        """Return what is noted of the code, unless it is what had a part in the run last."""
+        versions = self.record.get("code", [])
+        if not self.code or (versions and versions[-1]["digest"] == self.code):
+            return []
+        facts = provenance()
+        return [{"digest": self.code, **{key: facts[key] for key in ("git_commit", "git_dirty", "started")}}]
 
     def __call__(self, step: int, metrics: Mapping[str, float]) -> None:
         """Log the metrics of a step."""

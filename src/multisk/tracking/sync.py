@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from multisk.files import read_json, write_json
-from multisk.params.tracking import Tracking
+from multisk.settings.tracking import Tracking
 from multisk.tracking.files import RECORD
 from multisk.tracking.mirror import Mirror
 

@@ -6,7 +6,7 @@ of a method drawn as one mean (MLflow shows ten runs at first, each by itself).
 
 import json
 
-from multisk.params.tracking import Tracking
+from multisk.settings.tracking import Tracking
 
 VIEW = "means"
 GROUPS = {"pretrain": ("method",), "finetune": ("benchmark", "method"), "evaluate": ("method",)}

@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from multisk.errors import InputError, one_line
 from multisk.files import read_json, write_json
+from multisk.settings.training import Training
 from multisk.side_by_side import place
 from multisk.stopping import Interrupt
 from multisk.training.batches import Batches, Collate
@@ -40,7 +41,6 @@ from multisk.training.checkpoint import (
 )
 from multisk.training.ema import averaged_model
 from multisk.training.objective import Objective
-from multisk.training.settings import Training
 from multisk.training.steplog import StepBuffer, StepLog
 
 CHECKPOINT, WEIGHTS, AVERAGE, RESULT = (

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from multisk.errors import InputError
 from multisk.losses import ClusteringLoss, ContrastiveLoss, Places, ReconstructionLoss, SSPCLoss
-from multisk.losses.settings import Clustering, Contrastive, Reconstruction, Sspc
 from multisk.models.anchors import Anchors
 from multisk.models.embeddings import Embeddings
+from multisk.settings.losses import Clustering, Contrastive, Reconstruction, Sspc
+from multisk.settings.training import Method
 from multisk.training.distributed import gather_embeddings, gather_rows
-from multisk.training.settings import Method
 
 
 class Objective(nn.Module):

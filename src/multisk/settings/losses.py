@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
-from multisk.models.settings import AnchorSettings
 from multisk.settings import Count, Fraction, Natural, Positive, Section, Weight
+from multisk.settings.models import AnchorSettings
 
 
 class PairWeights(Section):

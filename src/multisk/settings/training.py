@@ -4,9 +4,9 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from multisk.losses.settings import Clustering, Contrastive, Reconstruction, Sspc
-from multisk.models.settings import Architecture
 from multisk.settings import Count, Fraction, Natural, Positive, Section
+from multisk.settings.losses import Clustering, Contrastive, Reconstruction, Sspc
+from multisk.settings.models import Architecture
 
 
 class Method(Section):
