@@ -42,10 +42,11 @@ method: setup ## run methods of recipes/ up to their metrics: make method METHOD
 test: setup ## run all tests
 	pytest -n auto --dist worksteal
 
-lint: setup ## check style and types
+lint: setup ## check style, types and which room imports which
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports
 
 ui: setup ## open the MLflow UI on the runs
 	multisk ui
@@ -57,8 +58,8 @@ bench: setup ## measure Multi-SK and the training step
 	python benchmarks/multi_sinkhorn.py
 	python benchmarks/train_step.py
 
-requirements: setup ## compile requirements.in into requirements.txt
-	uv pip compile --quiet --python-version 3.11 --no-header --generate-hashes --output-file requirements.txt requirements.in
+requirements: setup ## pin what pyproject.toml asks for in requirements.txt
+	uv pip compile --quiet --python-version 3.11 --no-header --generate-hashes --extra all --output-file requirements.txt pyproject.toml
 
 clean: ## remove what the pipeline and the tests made, but not .venv
-	rm -rf data runs reports/site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf data runs reports/site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

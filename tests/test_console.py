@@ -80,6 +80,35 @@ def test_other_errors_are_not_hidden():
 
 
 @pytest.mark.parametrize(
+    ("package", "message"),
+    [
+        ("av", "av is not installed; pip install 'multisk[media]'"),
+        ("optuna", "optuna is not installed; pip install 'multisk[experiments]'"),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra(repository, package, message):
+    command = {"av": ["extract", "mine"], "optuna": ["sweep", "--study", "anchors"]}[package]
+    code = f"import sys; sys.modules[{package!r}] = None; from multisk.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command], cwd=repository, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (2, f"error: {message}\n")
+
+
+def test_what_only_other_packages_need_comes_with_all_of_them(capsys):
+    assert ending(ModuleNotFoundError("No module named 'grpc'", name="grpc.aio")) == 2
+    assert capsys.readouterr().err == "error: grpc is not installed; pip install 'multisk[all]'\n"
+
+
+def test_a_module_of_our_own_that_is_missing_is_a_mistake():
+    def fails():
+        raise ModuleNotFoundError("No module named 'multisk.nothing'", name="multisk.nothing")
+
+    with pytest.raises(ModuleNotFoundError):
+        answering(fails)()
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
         (["use", "nothing"], 2, "profiles/nothing.yaml: no such profile"),

@@ -20,6 +20,7 @@ from multisk.models import build_model
 from multisk.params import load_params, load_profile
 from multisk.params.profiles import compose, use
 from multisk.settings.models import Model
+from multisk.settings.training import Method
 from multisk.training import Objective
 
 REPOSITORY = Path(__file__).parents[1]

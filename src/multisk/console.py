@@ -1,4 +1,4 @@
-"""How commands end: bad input is one line and exit code 2, Ctrl-C is 130, SIGTERM and SIGUSR1 are 143."""
+"""How commands end: what is wrong or missing is one line and code 2, Ctrl-C 130, SIGTERM and SIGUSR1 143."""
 
 import errno
 import os
@@ -7,10 +7,13 @@ import sys
 import time
 from collections.abc import Callable
 from functools import wraps
+from importlib import metadata
 from threading import Thread
 from typing import Any, NoReturn
 
 import typer
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from multisk.errors import InputError, one_line
 from multisk.stopping import Terminated, raise_when_terminated
@@ -63,6 +66,8 @@ def answering(function: Callable[..., Any]) -> Callable[..., Any]:
             _stop("stopped; the same command goes on where this one was", code)
         except OSError as error:
             _stop(f"error: {_os_error(error)}", 2)
+        except ModuleNotFoundError as error:
+            _stop(f"error: {_not_installed(error)}", 2)
 
     return answered
 
@@ -75,6 +80,29 @@ def _os_error(error: OSError) -> str:
         raise error
     name = error.filename.decode(errors="replace") if isinstance(error.filename, bytes) else error.filename
     return one_line(f"{name}: {error.strerror}")
+
+
+def _not_installed(error: ModuleNotFoundError) -> str:
+    """Say which package is missing and what brings it; raise the error again where it is one of our own."""
+    package = (error.name or "").partition(".")[0]
+    if package in ("", "multisk", "miniature"):
+        raise error
+    return f"{package} is not installed; pip install 'multisk[{_extra_of(package)}]'"
+
+
+def _extra_of(package: str) -> str:
+    """Return the first extra that asks for a package; `all` for what only others need."""
+    try:
+        extras = metadata.metadata("multisk").get_all("Provides-Extra", [])
+        requirements = map(Requirement, metadata.requires("multisk") or ())
+    except metadata.PackageNotFoundError:  # sources that are not installed themselves
+        return "all"
+    markers = [
+        one.marker for one in requirements if canonicalize_name(one.name) == canonicalize_name(package)
+    ]
+    return next(
+        (extra for extra in extras for each in markers if each and each.evaluate({"extra": extra})), "all"
+    )
 
 
 def _app_of(function: Callable[..., None]) -> typer.Typer:

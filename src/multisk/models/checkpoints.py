@@ -21,7 +21,6 @@ from multisk.models.release import StateDict, from_release
 from multisk.models.release_config import ReleasedModel, model_from_release_config
 from multisk.models.weights import load_weights
 from multisk.published.pth import read_plain
-from multisk.published.tables import read_settings
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +133,7 @@ def _state_dict(content: Any, path: Path) -> StateDict:
 
 def _architecture(content: Any, config: Path | None, path: Path) -> dict[str, Any]:
     """Return `type` and `args`, and the sizes of the audio network where they are given."""
-    for place in (read_settings(config),) if config else (content, content.get("config")):
+    for place in (_read_config(config),) if config else (content, content.get("config")):
         section = place.get("arch", place) if isinstance(place, Mapping) else None
         if isinstance(section, Mapping) and isinstance(section.get("type"), str):
             architecture = {"type": section["type"], "args": section.get("args", {})}
@@ -146,6 +145,22 @@ def _architecture(content: Any, config: Path | None, path: Path) -> dict[str, An
     raise InputError(
         f"{config or path}: arch: missing; give the release's JSON or YAML that has it (--config FILE)"
     )
+
+
+def _read_config(path: Path) -> Any:
+    """Read a settings file, JSON or YAML, as plain data; raise InputError when it cannot be."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        # Indented with tabs, JSON is no YAML.
+        return json.loads(text) if text.lstrip().startswith("{") else YAML(typ="safe", pure=True).load(text)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; check the path") from None
+    except (OSError, ValueError, RecursionError, YAMLError) as error:
+        reason = one_line(error)[:200]
+        raise InputError(f"{path}: cannot be read as JSON or YAML ({reason}); check the file") from None
 
 
 def _match(

@@ -63,22 +63,6 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}: cannot be read as JSON: {one_line(error)}") from None
 
 
-def read_settings(path: Path) -> Any:
-    """Read a settings file, JSON or YAML, as plain data; raise InputError when it cannot be."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        text = path.read_text(encoding="utf-8")
-        # Indented with tabs, JSON is no YAML.
-        return json.loads(text) if text.lstrip().startswith("{") else YAML(typ="safe", pure=True).load(text)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; check the path") from None
-    except (OSError, ValueError, RecursionError, YAMLError) as error:
-        reason = one_line(error)[:200]
-        raise InputError(f"{path}: cannot be read as JSON or YAML ({reason}); check the file") from None
-
-
 def as_number(value: Any) -> float:
     """Return a value as float, NaN for what is no number."""
     try:
