@@ -49,6 +49,22 @@ def test_each_profile_is_valid_and_names_itself(profile):
             "sspc: null\n    architecture: {fused: false}",
             "methods.mcn: architecture.fused: model per_modality has no such choice; leave it out",
         ),
+        (
+            "methods:\n  contrastive:",
+            'methods:\n  "a;touch X":',
+            "methods.a;touch X: a name has lower-case letters, digits, - and _ alone",
+        ),
+        ("profile: miniature", "profile: ../x", "profile: a name has lower-case letters"),
+        ("corpus: mini-howto", "corpus: ../x", "clips.pretrain.corpus: a name has lower-case letters"),
+        ("studies:\n    anchors:", "studies:\n    $(date):", "sweep.studies.$(date): a name has"),
+        ("    queue: [methods", "    a b: [methods", "sweep.names.a b: a name has"),
+        (
+            "seeds: [0, 1, 2]",
+            "seeds: [0, 0]",
+            "pretrain.seeds: seeds must differ from each other",
+        ),
+        ("seeds: [0, 1, 2]", "seeds: []", "pretrain.seeds: Tuple should have at least 1 item"),
+        ("seeds: [0]\n      trials: 8", "seeds: [2, 2]\n      trials: 8", "weights.seeds: seeds must differ"),
     ],
 )
 def test_a_mistake_is_named_in_one_line(tmp_path, text, old, new, message):

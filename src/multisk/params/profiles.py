@@ -11,7 +11,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from multisk.errors import InputError, one_line
+from multisk.errors import InputError
 from multisk.files import write_text
 from multisk.params.read import PARAMS
 from multisk.params.schema import Params
@@ -40,12 +40,13 @@ def compose(name: str, folder: Path = PROFILES) -> dict[str, Any]:
     from omegaconf.errors import OmegaConfBaseException
 
     layers = _layers(name, folder).values()
-    left_out = [key for layer in layers for key in layer.pop("without", [])]
+    left_out = [str(key) for layer in layers for key in layer.pop("without", [])]
     try:
         merged = OmegaConf.merge(*layers)
         content: Any = OmegaConf.to_container(merged, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise InputError(f"{folder / name}.yaml: {one_line(error)}") from None
+        said = str(error).splitlines()[0]
+        raise InputError(f"{folder / name}.yaml: {error.full_key}: {said}") from None
     for key in left_out:
         _leave_out(content, key, f"{folder / name}.yaml")
     return {"profile": name, **content}

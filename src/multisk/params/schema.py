@@ -12,7 +12,7 @@ from pydantic import Field
 from miniature.settings import Miniature
 from multisk.errors import InputError
 from multisk.resumable import ChangedCode
-from multisk.settings import Count, Section, Weight
+from multisk.settings import Count, Name, Section, Weight
 from multisk.settings.evaluation import Evaluate
 from multisk.settings.features import Features
 from multisk.settings.models import Model
@@ -61,14 +61,14 @@ class Finetune(Section):
 class Params(Section):
     """params.yaml as a whole."""
 
-    profile: str
+    profile: Name
     processes: Count  # seeds that are trained at once on a CPU, each with its share of the cores
     changed_code: ChangedCode  # what becomes of unfinished work that other code began
     corpora: Annotated[Miniature | PublishedCorpora, Field(discriminator="kind")]
     features: Features
     clips: Clips
     model: Model
-    methods: Annotated[dict[str, Method], Field(min_length=1)]
+    methods: Annotated[dict[Name, Method], Field(min_length=1)]
     pretrain: Pretrain
     finetune: Finetune
     evaluate: Evaluate

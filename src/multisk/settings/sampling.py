@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from multisk.settings import Count, Fraction, Positive, Section
+from multisk.settings import Count, Fraction, Name, Positive, Section
 
 TokenSampling = Literal["clip", "nearest", "max_pool"]  # how too many features become video_tokens
 
@@ -12,7 +12,7 @@ TokenSampling = Literal["clip", "nearest", "max_pool"]  # how too many features 
 class PretrainClips(Section):
     """How training clips are cut from narrated videos (paper: inputs)."""
 
-    corpus: str
+    corpus: Name
     share: Annotated[float, Field(gt=0, le=1)]  # of the training videos; a larger one contains a smaller one
     misaligned: Fraction  # share of the narrated clips that get the words of another video
     clips_per_video: Count
@@ -27,7 +27,7 @@ class PretrainClips(Section):
 class BenchmarkClips(Section):
     """How a benchmark's clips become tokens, and how many clips the full benchmark has."""
 
-    corpus: str
+    corpus: Name
     video_tokens: Count
     audio_frames: Count
     words: Count

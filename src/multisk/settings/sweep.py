@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from multisk.settings import Count, Natural, Section
+from multisk.settings import Count, Name, Natural, Section, Seeds
 
 
 class Between(Section):
@@ -42,12 +42,12 @@ class Study(Section):
     in the far one (msrvtt), and their mean.
     """
 
-    methods: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]  # two: they are varied, too
+    methods: Annotated[tuple[Name, ...], Field(min_length=1, max_length=2)]  # two: they are varied, too
     sampler: Literal["grid", "tpe"]
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1)]
     pruner: Literal["median", "halving"] | None  # stops hopeless trials; for one objective alone
     epochs: Count  # with all videos; a trial with a share of them takes as many steps
-    seeds: Annotated[tuple[Natural, ...], Field(min_length=1)]  # of a trial, whose value is their mean
+    seeds: Seeds  # of a trial, whose value is their mean
     trials: Count | None  # finished ones in all; None: each point of the grid once
     space: Annotated[dict[str, Values], Field(min_length=1)]  # by dotted key, or a name of `names`
 
@@ -62,8 +62,8 @@ class Study(Section):
             raise ValueError("trials is needed, for only a grid has an end")
         if self.pruner and len(self.objectives) > 1:
             raise ValueError("a pruner needs a single objective; write pruner: null")
-        if len(set(self.objectives)) < len(self.objectives) or len(set(self.seeds)) < len(self.seeds):
-            raise ValueError("objectives and seeds must differ from each other")
+        if len(set(self.objectives)) < len(self.objectives):
+            raise ValueError("objectives must differ from each other")
         return self
 
 
@@ -72,9 +72,9 @@ class Sweep(Section):
 
     validation: Annotated[float, Field(gt=0, le=1)]  # share of the benchmarks' training videos to select with
     keep_weights: bool  # of finished trials
-    names: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]]  # dotted keys that get the same value
-    studies: dict[str, Study]
-    others: dict[str, Study]
+    names: dict[Name, Annotated[tuple[str, ...], Field(min_length=1)]]  # dotted keys that get the same value
+    studies: dict[Name, Study]
+    others: dict[Name, Study]
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:

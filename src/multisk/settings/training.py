@@ -1,10 +1,10 @@
 """The settings of methods and of the training loop."""
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from multisk.settings import Count, Fraction, Natural, Positive, Section
+from multisk.settings import Count, Fraction, Natural, Positive, Section, Seeds
 from multisk.settings.losses import Clustering, Contrastive, Reconstruction, Sspc
 from multisk.settings.models import Architecture
 
@@ -69,4 +69,4 @@ class Training(Section):
 class Pretrain(Training):
     """Pretraining."""
 
-    seeds: Annotated[tuple[Natural, ...], Field(min_length=1)]
+    seeds: Seeds
