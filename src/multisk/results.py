@@ -15,6 +15,7 @@ import pandas as pd
 from multisk.errors import InputError
 from multisk.evaluation.headline import BESIDE_BENCHMARKS
 from multisk.evaluation.headline import headline as headline_direction
+from multisk.features.streams import AUDIO_STREAM
 from multisk.files import digest, read_json
 from multisk.params import load_params
 from multisk.tracking import METRICS, RECORD, STEPS, flatten, read_steps
@@ -213,7 +214,7 @@ def _extraction(index: Path) -> tuple[int | None, int | None]:
     if not index.exists():
         return None, None
     table = read_parquet(index, ("video_id", "stream", "status"))
-    silent = (table["stream"] == "logmel") & (table["status"] == "absent")
+    silent = (table["stream"] == AUDIO_STREAM) & (table["status"] == "absent")
     return int(silent.sum()), int(table.loc[table["status"] == "failed", "video_id"].nunique())
 
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from multisk.errors import InputError
-from multisk.features.decode import SAMPLE_RATE, MediaReader, Sampling, frames, target_size
+from multisk.features.audio import SAMPLE_RATE
+from multisk.features.decode import MediaReader, Sampling, frames, target_size
 
 
 def levels(path: Path, fps: float) -> list[int]:

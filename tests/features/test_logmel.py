@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multisk.features.logmel import SAMPLE_RATE, LogMel
+from multisk.features.audio import SAMPLE_RATE
+from multisk.features.logmel import LogMel
 
 
 @pytest.fixture(scope="module")

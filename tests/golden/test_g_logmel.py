@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from multisk.features.logmel import BANDS, SAMPLE_RATE, LogMel
+from multisk.features.audio import BANDS, SAMPLE_RATE
+from multisk.features.logmel import LogMel
 
 
 @pytest.mark.recorded("G_audio", "g*.npz")

@@ -11,8 +11,9 @@ import pandas as pd
 
 from multisk.corpora.manifest import CLIP_COLUMNS, VIDEO_COLUMNS
 from multisk.errors import InputError
+from multisk.features.audio import BANDS
 from multisk.features.store import Stream
-from multisk.features.streams import BANDS, checked_stream, seconds_of
+from multisk.features.streams import checked_stream, seconds_of
 from multisk.published.findings import Findings
 from multisk.published.unpickle import load_plain
 

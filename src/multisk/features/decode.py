@@ -17,8 +17,8 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from multisk.errors import InputError
+from multisk.features.audio import SAMPLE_RATE
 
-SAMPLE_RATE = 16_000
 LARGEST_ASPECT = 16
 # Slides stay for minutes; hours are a timestamp gone wrong, and would be filled frame by frame.
 LONGEST_GAP = 1800  # seconds that one frame may be shown

@@ -21,14 +21,16 @@ from tqdm import tqdm
 
 from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
+from multisk.features.audio import BANDS, FRAMES_PER_SECOND
 from multisk.features.batching import Batches, repeatable
 from multisk.features.decode import MediaReader, Sampling
 from multisk.features.extractors import Extractors, samplings
 from multisk.features.filetable import FILES, write_file_table
-from multisk.features.logmel import BANDS, FRAMES_PER_SECOND, LogMel
+from multisk.features.logmel import LogMel
 from multisk.features.notes import short_note, write_notes
 from multisk.features.sources import sources_of, unchanged, write_sources
 from multisk.features.store import FeatureStore, StoreWriter, Stream
+from multisk.features.streams import AUDIO_STREAM
 from multisk.files import digest
 from multisk.settings.features import Features
 
@@ -141,7 +143,7 @@ def _features(
     in_workers: bool,
 ) -> Iterator[tuple[End, dict[str, Stream]]]:
     """Yield the streams of each video of `todo`, in this order."""
-    networks: dict[str, nn.Module] = {**extractors.networks, "logmel": LogMel().to(device)}
+    networks: dict[str, nn.Module] = {**extractors.networks, AUDIO_STREAM: LogMel().to(device)}
     files = [(video, corpus.path(video)) for video in todo]
     media = _Media(files, settings, networks if in_workers else None)
     loader = _loader(media, min(settings.workers, len(todo)), ahead=16 if in_workers else 2)
@@ -223,7 +225,7 @@ def _run(network: nn.Module, values: Tensor) -> Tensor:
 def _streams(end: End, progress: Progress, settings: Features, extractors: Extractors) -> dict[str, Stream]:
     dimensions = {
         **{name: network.dimension for name, network in extractors.networks.items()},
-        "logmel": BANDS,
+        AUDIO_STREAM: BANDS,
     }
     rates = stream_rates(settings)
     streams = {}
@@ -254,7 +256,7 @@ def stream_rates(settings: Features) -> dict[str, float]:
     rates = {"appearance": settings.appearance.features_per_second}
     if motion := settings.motion:
         rates["motion"] = motion.frames_per_second / motion.window
-    return {**rates, "logmel": FRAMES_PER_SECOND}
+    return {**rates, AUDIO_STREAM: FRAMES_PER_SECOND}
 
 
 class _Media(IterableDataset[Piece | End]):
@@ -298,7 +300,7 @@ class _Media(IterableDataset[Piece | End]):
             if frames[name]:
                 yield Piece(video_id, name, torch.from_numpy(np.stack(frames[name])))
         if reader.waveform is not None and len(reader.waveform):
-            yield Piece(video_id, "logmel", torch.from_numpy(reader.waveform))
+            yield Piece(video_id, AUDIO_STREAM, torch.from_numpy(reader.waveform))
         yield End(video_id, reader.seconds, note=short_note(reader.seconds, reader.promised))
 
 

@@ -29,7 +29,7 @@ from multisk.features.weights import load_weights
 from multisk.files import digest, file_digest, read_json, write_json
 from multisk.settings.features import Features
 
-NETWORKS = ("appearance", "motion")
+CALIBRATED_ON = "calibrated_on"  # beside the networks in extractors.json
 CALIBRATION_BATCH = 128
 CALIBRATION_VIDEOS = 32
 CALIBRATION_FRAMES = 8  # of each video
@@ -63,7 +63,7 @@ class Extractors:
         folder = Path(folder)
         written = read_json(folder / "extractors.json")
         networks = {}
-        for name in NETWORKS:
+        for name in sorted({*written, *settings.networks} - {CALIBRATED_ON}):
             path = folder / f"{name}.safetensors"
             if written.get(name, {}).get("settings") != _settings(settings).get(name):
                 raise InputError(f"params.yaml: features.{name}: {path} has other settings; make it again")
@@ -106,7 +106,7 @@ def prepare_extractors(
         path.write_bytes(save(state))
         written[name] = {"settings": _settings(settings)[name], "sha256": file_digest(path), **sources[name]}
     calibrated_on = {corpus.name: corpus.digest} if corpus and random else {}
-    write_json(out / "extractors.json", {**written, "calibrated_on": calibrated_on})
+    write_json(out / "extractors.json", {**written, CALIBRATED_ON: calibrated_on})
 
 
 def calibrated(settings: Features) -> bool:

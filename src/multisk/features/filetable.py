@@ -10,6 +10,7 @@ import pandas as pd
 
 from multisk.corpora.manifest import Corpus
 from multisk.features.store import FeatureStore
+from multisk.features.streams import AUDIO_STREAM
 from multisk.files import write_text
 
 FILES = "files.csv"
@@ -21,7 +22,7 @@ def write_file_table(corpus: Corpus, store: FeatureStore) -> pd.DataFrame:
     lengths = rows.pivot_table(index="video_id", columns="stream", values="length", aggfunc="first")
     videos = rows.drop_duplicates("video_id").set_index("video_id")
     failed = rows[rows["status"] == "failed"].drop_duplicates("video_id").set_index("video_id")["reason"]
-    silent = set(rows.loc[(rows["stream"] == "logmel") & (rows["status"] == "absent"), "video_id"])
+    silent = set(rows.loc[(rows["stream"] == AUDIO_STREAM) & (rows["status"] == "absent"), "video_id"])
     table = pd.DataFrame({"video_id": corpus.videos["video_id"]})
     table["file"] = [str(corpus.path(video)) for video in table["video_id"]]
     table["seconds"] = table["video_id"].map(videos["seconds"]).round(3)

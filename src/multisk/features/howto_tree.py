@@ -19,17 +19,10 @@ from tqdm import tqdm
 
 from multisk.errors import InputError
 from multisk.features.store import Stream
-from multisk.features.streams import BANDS, RATES, checked_stream, nothing
+from multisk.features.streams import PUBLISHED, STREAMS, checked_stream, nothing
 from multisk.files import digest
 from multisk.published.ahead import read_ahead
 from multisk.published.npz import NpzArray
-
-NAMES = {
-    "appearance": ("{path}/{id}_2d.npz", "{path}_2d.npz"),
-    "motion": ("{path}/{id}_3d.npz", "{path}/{id}.npz"),
-    "logmel": ("{path}/{id}_spec.npz",),
-}
-KEYS = {"appearance": "features", "motion": "features", "logmel": "arr_0"}
 
 
 class Found(NamedTuple):
@@ -67,24 +60,23 @@ class HowtoTree:
 
     def find(self, video_id: str, path: str, stream: str, check_values: bool) -> Found:
         """Look at the header of a video's file, or at all of its values."""
-        names = [name.format(path=path, id=video_id) for name in NAMES[stream]]
+        declared = STREAMS[stream]
+        names = [name.format(path=path, id=video_id) for name in declared.files]
         files = [self.folder(stream) / name for name in names]
         file = next((file for file in files if file.is_file()), None)
         if file is None:
             return Found(reason=f"no file {names[0]}")
         try:
-            array = NpzArray.open(file, KEYS[stream])
+            array = NpzArray.open(file, declared.key)
             if check_values and not np.isfinite(array.read()).all():
-                return Found(str(file), reason=f"{file}: {KEYS[stream]}: not finite")
+                return Found(str(file), reason=f"{file}: {declared.key}: not finite")
         except InputError as error:
             return Found(str(file), reason=str(error))
-        shape = array.shape
-        if len(shape) != 2 or (stream == "logmel" and shape[0] != BANDS):
-            return Found(
-                str(file), reason=f"{file}: {KEYS[stream]}: shape {shape} is not that of {stream} features"
-            )
-        length, dimension = shape[::-1] if stream == "logmel" else shape
-        return Found(str(file), length, dimension, changed=file.stat().st_mtime_ns)
+        shape = array.shape[::-1] if declared.time_last else array.shape
+        if len(shape) != 2 or declared.dimension not in (None, shape[1]):
+            what = f"shape {array.shape} is not that of {stream} features"
+            return Found(str(file), reason=f"{file}: {declared.key}: {what}")
+        return Found(str(file), *shape, changed=file.stat().st_mtime_ns)
 
 
 Scan = dict[str, dict[str, Found]]
@@ -98,7 +90,7 @@ def scan(tree: HowtoTree, listed: dict[str, str], log: Path, check_values: bool 
     """
 
     def look(video_id: str) -> dict[str, Found]:
-        return {name: tree.find(video_id, listed[video_id], name, check_values) for name in RATES}
+        return {name: tree.find(video_id, listed[video_id], name, check_values) for name in PUBLISHED}
 
     log.parent.mkdir(parents=True, exist_ok=True)
     identity = digest([str(tree), listed, check_values])
@@ -136,7 +128,7 @@ def _read_log(path: Path, identity: str) -> Scan:
 def dimensions_of(scanned: Scan) -> dict[str, int]:
     """Return the width that most files of each stream have; raise InputError when there is no file of one."""
     dimensions = {}
-    for stream in RATES:
+    for stream in PUBLISHED:
         widths = Counter(streams[stream].dimension for streams in scanned.values() if streams[stream].length)
         if not widths:
             reasons = [streams[stream].reason for streams in scanned.values()]
@@ -147,11 +139,11 @@ def dimensions_of(scanned: Scan) -> dict[str, int]:
 
 def described(found: Found, stream: str, dimension: int) -> tuple[str, str]:
     """Return the status of a stream in the index, and the reason: as `checked_stream`, without the values."""
+    missing = STREAMS[stream].missing
     if found.reason:
-        silent = stream == "logmel" and not found.file
-        return "absent" if silent else "failed", found.reason
+        return "failed" if found.file else missing, found.reason
     if not found.length:
-        return ("absent" if stream == "logmel" else "failed"), f"no {stream} features"
+        return missing, f"no {stream} features"
     if found.dimension != dimension:
         return "failed", f"{stream} has {found.dimension} dimensions, expected {dimension}"
     return "ok", ""
@@ -159,7 +151,7 @@ def described(found: Found, stream: str, dimension: int) -> tuple[str, str]:
 
 def read_streams(streams: dict[str, Found], dimensions: dict[str, int]) -> dict[str, Stream]:
     """Read and check all the features of a video, as half precision, time first."""
-    return {name: _read_stream(name, streams[name], dimensions[name]) for name in RATES}
+    return {name: _read_stream(name, streams[name], dimensions[name]) for name in PUBLISHED}
 
 
 def _read_stream(name: str, found: Found, dimension: int) -> Stream:
@@ -167,7 +159,8 @@ def _read_stream(name: str, found: Found, dimension: int) -> Stream:
     if status != "ok":
         return nothing(name, dimension, status, reason)
     try:
-        values: Any = NpzArray.open(Path(found.file), KEYS[name]).read()
+        values: Any = NpzArray.open(Path(found.file), STREAMS[name].key).read()
     except InputError as error:
         return nothing(name, dimension, "failed", str(error))
-    return checked_stream(name, np.ascontiguousarray(values.T) if name == "logmel" else values, dimension)
+    values = np.ascontiguousarray(values.T) if STREAMS[name].time_last else values
+    return checked_stream(name, values, dimension)

@@ -11,11 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SAMPLE_RATE = 16_000
-WINDOW = 400
-HOP = 160
-BANDS = 40
-FRAMES_PER_SECOND = SAMPLE_RATE / HOP
+from multisk.features.audio import BANDS, HOP, SAMPLE_RATE, WINDOW
+
 FLOOR = 1e-10
 PRE_EMPHASIS = 0.97
 RANGE_DB = 80.0

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from multisk.errors import InputError
-from multisk.features.howto_tree import KEYS, Scan, described
+from multisk.features.howto_tree import Scan, described
 from multisk.features.store import FeatureStore, write_index
-from multisk.features.streams import RATES, seconds_of
+from multisk.features.streams import PUBLISHED, STREAMS, seconds_of
 from multisk.files import write_json
 from multisk.published.npz import NpzArray
 
@@ -65,8 +65,8 @@ class TreeStore(FeatureStore):
         key = str(path)
         array = self._handles.pop(key, None)
         if array is None:
-            array = NpzArray.open(path, KEYS[stream]).map()
-            array = array.T if stream == "logmel" else array
+            array = NpzArray.open(path, STREAMS[stream].key).map()
+            array = array.T if STREAMS[stream].time_last else array
             if array.shape != shape:
                 raise InputError(f"{path}: {stream} has shape {array.shape}, had {shape}; import again")
             if len(self._handles) >= MAPPED:
@@ -86,7 +86,7 @@ def write_tree_index(folder: Path, scanned: Scan, dimensions: dict[str, int], fi
     rows = [
         _row(video_id, stream, streams, dimensions[stream])
         for video_id, streams in scanned.items()
-        for stream in RATES
+        for stream in PUBLISHED
     ]
     folder.mkdir(parents=True, exist_ok=True)
     forget_tree(folder)
@@ -106,5 +106,6 @@ def _row(video_id: str, stream: str, streams: Any, dimension: int) -> tuple[Any,
     found = streams[stream]
     status, reason = described(found, stream, dimension)
     length = found.length if status == "ok" else 0
+    rate = STREAMS[stream].rate
     seconds = seconds_of({name: one.length for name, one in streams.items()})
-    return (video_id, stream, found.file, 0, length, dimension, RATES[stream], seconds, status, reason)
+    return (video_id, stream, found.file, 0, length, dimension, rate, seconds, status, reason)

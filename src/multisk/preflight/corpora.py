@@ -14,6 +14,7 @@ from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
 from multisk.features.extraction import stream_rates
 from multisk.features.packing import CHECKSUMS, verify
+from multisk.features.streams import video_streams
 from multisk.features.tree_store import TreeStore, open_features
 from multisk.files import read_json
 from multisk.layout import Layout
@@ -21,7 +22,6 @@ from multisk.params import Params
 from multisk.preflight.checks import Check
 from multisk.preflight.given import USES, Given, Use, corpus_name, has_videos, rendered, streams_of
 from multisk.preflight.obtain import OBTAIN
-from multisk.sampling.reader import VIDEO_STREAMS
 
 SAMPLE = 200  # files of a tree that are looked for, of millions
 PUBLISHED = {
@@ -135,10 +135,9 @@ def _captions(corpus: Corpus) -> Iterator[Check]:
 
 
 def _rates(given: Given, params: Params) -> Check:
-    expected = stream_rates(params.features)
-    expected = {stream: expected[stream] for stream in VIDEO_STREAMS if stream in expected}
-    there = given.store.streams()
-    found = {stream: given.store.rate(stream) for stream in VIDEO_STREAMS if stream in there}
+    rates = stream_rates(params.features)
+    expected = {stream: rates[stream] for stream in video_streams(rates)}
+    found = {stream: given.store.rate(stream) for stream in video_streams(given.store.streams())}
     said = ", ".join(f"{rate:g} {stream} a second" for stream, rate in found.items())
     if found == expected:
         return Check(given.corpus.name, "rates", "ok", said)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from multisk.errors import InputError, one_line
-from multisk.features.logmel import BANDS
+from multisk.features.audio import BANDS
 from multisk.layout import Layout
 from multisk.methods.model import method_model
 from multisk.params import Benchmark, Params

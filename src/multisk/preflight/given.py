@@ -8,10 +8,10 @@ from typing import Literal, Self
 from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
 from multisk.features.store import FeatureStore
+from multisk.features.streams import AUDIO_STREAM, video_streams
 from multisk.features.tree_store import open_features
 from multisk.layout import Layout
 from multisk.params import Params
-from multisk.sampling.reader import AUDIO_STREAM, VIDEO_STREAMS
 
 Use = Literal["pretrain", "youcook2", "msrvtt"]
 USES: tuple[Use, ...] = ("pretrain", "youcook2", "msrvtt")
@@ -53,8 +53,7 @@ class Given:
     @property
     def video_dimensions(self) -> tuple[int, ...]:
         """The widths of its video features, of each stream that there is."""
-        there = self.store.streams()
-        return tuple(self.store.dimension(stream) for stream in VIDEO_STREAMS if stream in there)
+        return tuple(self.store.dimension(stream) for stream in video_streams(self.store.streams()))
 
 
 def streams_of(params: Params) -> tuple[str, ...]:

@@ -10,8 +10,9 @@ from torch.utils.data import Dataset
 
 from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
+from multisk.features.streams import AUDIO_STREAM
 from multisk.sampling.collate import Item
-from multisk.sampling.reader import AUDIO_STREAM, ClipReader, Slice, Store, Words, stack
+from multisk.sampling.reader import ClipReader, Slice, Store, Words, stack
 from multisk.sampling.tokens import segment_is_sound
 from multisk.settings.sampling import BenchmarkClips
 

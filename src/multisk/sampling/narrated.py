@@ -9,10 +9,11 @@ from torch.utils.data import Dataset
 
 from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
+from multisk.features.streams import AUDIO_STREAM
 from multisk.sampling.collate import Item
 from multisk.sampling.narrations import Narrations, Span, grow_caption, sample_span
 from multisk.sampling.part import part_of
-from multisk.sampling.reader import AUDIO_STREAM, ClipReader, Store, Words, stack
+from multisk.sampling.reader import ClipReader, Store, Words, stack
 from multisk.sampling.tokens import audio_slice, duration_of, video_slice
 from multisk.settings.sampling import PretrainClips
 

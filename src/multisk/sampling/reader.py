@@ -7,13 +7,12 @@ import numpy as np
 import torch
 
 from multisk.errors import InputError
+from multisk.features.streams import AUDIO_STREAM, video_streams
 from multisk.sampling.collate import Item
 from multisk.sampling.tokens import audio_tokens, video_tokens
 from multisk.settings.sampling import BenchmarkClips, PretrainClips
 
 Slice = tuple[int, int]
-VIDEO_STREAMS = ("appearance", "motion")
-AUDIO_STREAM = "logmel"
 
 
 class Store(Protocol):
@@ -47,7 +46,7 @@ class Words(Protocol):
 
 def video_dimension(store: Store) -> int:
     """Return the width of video tokens: that of all video features that there are, side by side."""
-    return sum(store.dimension(stream) for stream in VIDEO_STREAMS if stream in store.streams())
+    return sum(store.dimension(stream) for stream in video_streams(store.streams()))
 
 
 class ClipReader:
@@ -61,8 +60,7 @@ class ClipReader:
 
     def __init__(self, store: Store, words: Words, clips: PretrainClips | BenchmarkClips) -> None:
         self.store, self.words, self.clips = store, words, clips
-        streams = store.streams()
-        self.video_rates = {stream: store.rate(stream) for stream in VIDEO_STREAMS if stream in streams}
+        self.video_rates = {stream: store.rate(stream) for stream in video_streams(store.streams())}
 
     def read(self, name: str, video_id: str, text: str, video: Sequence[Slice], audio: Slice) -> Item:
         """Read a clip's arrays, each with its mask: text [Nt, Dw], video [Nv, Dv], audio [F, T].

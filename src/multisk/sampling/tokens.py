@@ -7,11 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from multisk.features.audio import HOP, SAMPLE_RATE, WINDOW
 from multisk.settings.sampling import TokenSampling
 
-SAMPLE_RATE = 16_000
-HOP = 160
-WINDOW = 400
 SMALLEST_NORM = 1e-12
 
 

@@ -18,10 +18,11 @@ from multisk.corpora.manifest import write_corpus
 from multisk.errors import InputError
 from multisk.evaluation.embed import embed
 from multisk.evaluation.retrieval import similarity
+from multisk.features.audio import BANDS, FRAMES_PER_SECOND
 from multisk.features.clip import ClipWords
 from multisk.features.decode import Mono
 from multisk.features.extraction import extract
-from multisk.features.logmel import BANDS, FRAMES_PER_SECOND, LogMel
+from multisk.features.logmel import LogMel
 from multisk.features.store import FeatureStore
 from multisk.features.words import WordVectors, open_words, words_digest
 from multisk.methods.trained import TrainedModel
