@@ -25,9 +25,8 @@ from multisk.features.audio import BANDS, FRAMES_PER_SECOND
 from multisk.features.batching import Batches, repeatable
 from multisk.features.decode import MediaReader, Sampling
 from multisk.features.extractors import Extractors, samplings
-from multisk.features.filetable import FILES, write_file_table
+from multisk.features.filetable import FILES, short_note, write_file_table
 from multisk.features.logmel import LogMel
-from multisk.features.notes import short_note, write_notes
 from multisk.features.sources import sources_of, unchanged, write_sources
 from multisk.features.store import FeatureStore, StoreWriter, Stream
 from multisk.features.streams import AUDIO_STREAM
@@ -94,7 +93,7 @@ def extract(
     loaded = Extractors.open(extractors, settings, device)
     _write(corpus, settings, loaded, out, device, retry)
     store = FeatureStore.open(out)
-    table = write_notes(write_file_table(corpus, store), store)
+    table = write_file_table(corpus, store)
     for row in table[table["reason"] != ""].itertuples():
         log.warning("%s: %s", row.file, row.reason)
     if len(table) and (table["status"] == "failed").all():

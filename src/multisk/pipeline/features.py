@@ -11,7 +11,6 @@ from multisk.errors import InputError
 from multisk.features.extraction import extract, store_fingerprint
 from multisk.features.extractors import Extractors
 from multisk.features.filetable import FILES, read_file_table, summary
-from multisk.features.notes import count_notes
 from multisk.features.sources import made_with
 from multisk.features.store import FeatureStore, fingerprint_of
 from multisk.files import digest, file_digest
@@ -37,8 +36,7 @@ class Extracted:
 
     def __str__(self) -> str:
         before = "" if self.new else "extracted before; "
-        said = summary(self.files) + count_notes(self.files)
-        return f"{self.corpus}: {before}{len(self.files)} files: {said}; see {self.table}"
+        return f"{self.corpus}: {before}{len(self.files)} files: {summary(self.files)}; see {self.table}"
 
 
 def make_features(
