@@ -122,7 +122,7 @@ class Step:
                 architecture=method.architecture,
                 positions=position_counts(params.model, clips),
             )
-            self.objective = Objective.of_method(method, model).train()
+            self.objective = Objective(model, method).train()
             self.batch = {
                 **tokens("text", self.clips, clips.words, text_dimension),
                 **tokens("video", self.clips, clips.video_tokens, video_dimension),

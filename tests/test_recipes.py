@@ -102,7 +102,7 @@ def test_every_recipe_trains_on_every_profile(name: str, profile: str, known: di
         architecture=method.architecture,
         positions={"t": 3, "v": 4, "a": 4},
     )
-    objective = Objective.of_method(method, model).train()
+    objective = Objective(model, method).train()
     optimizer = torch.optim.Adam(objective.parameters(), lr=1e-3)
     for step in range(2):
         loss, terms = objective(batch(step))
@@ -140,7 +140,7 @@ def test_memory_at_paper_scale_is_that_of_the_weights_and_their_companions(
             architecture=method.architecture,
             positions=position_counts(paper.model, paper.clips.pretrain),
         )
-        objective = Objective.of_method(method, model)
+        objective = Objective(model, method)
     everything = sum(x.numel() for x in objective.parameters())
     learned = sum(x.numel() for x in objective.parameters() if x.requires_grad)
     averaged = sum(x.numel() for x in model.parameters())

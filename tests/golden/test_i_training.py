@@ -15,7 +15,7 @@ from torch import Tensor
 
 from multisk.models.per_modality import PerModalityModel
 from multisk.models.release import from_release, released_names
-from multisk.settings.losses import Contrastive, Sspc
+from multisk.settings.losses import Contrastive, Losses, Sspc
 from multisk.settings.training import Training
 from multisk.training import Objective, train
 from multisk.training.batches import Batches
@@ -82,7 +82,7 @@ def objective_of(case: Mapping[str, Any]) -> Objective:
             "slots": "constant",
         },
     )
-    objective = Objective(model, contrastive, sspc)
+    objective = Objective(model, Losses(contrastive=contrastive, sspc=sspc))
     assert objective.sspc is not None
     for space, side in [("input", "in"), ("joint", "out")]:
         for m, name in NAMES.items():

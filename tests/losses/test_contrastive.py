@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from multisk.losses import (
+    ClipOrigins,
     ContrastiveLoss,
-    Places,
     max_margin_ranking,
     max_margin_softmax,
     mil_nce,
@@ -200,8 +200,8 @@ def test_mistaken_settings_are_refused(mistake: dict[str, Any]) -> None:
 # --- losses of a pair that other methods bring ---------------------------------------------------
 
 
-def places(videos: list[int], starts: list[float]) -> Places:
-    return Places(torch.tensor(videos), torch.tensor(starts))
+def origins(videos: list[int], starts: list[float]) -> ClipOrigins:
+    return ClipOrigins(torch.tensor(videos), torch.tensor(starts))
 
 
 def similarities(n: int, seed: int = 0) -> Tensor:
@@ -236,7 +236,7 @@ def test_ranking_is_the_sum_over_weighted_negatives(
     videos: list[int], margin: float, intra_video: float, seed: int
 ) -> None:
     s = similarities(len(videos), seed)
-    same_video = places(videos, [0.0] * len(videos)).same_video()
+    same_video = origins(videos, [0.0] * len(videos)).same_video()
     found = max_margin_ranking(s, same_video, margin, intra_video)
     assert found.item() == pytest.approx(naive_ranking(s, videos, margin, intra_video))
 
@@ -269,13 +269,13 @@ def naive_mil_nce(
 def test_mil_nce_is_its_equation(clips: list[tuple[int, float]], seconds: float, seed: int) -> None:
     videos, starts = [video for video, _ in clips], [start for _, start in clips]
     s = similarities(len(clips), seed)
-    found = mil_nce(s, places(videos, starts).close(seconds), 0.3)
+    found = mil_nce(s, origins(videos, starts).close(seconds), 0.3)
     assert found.item() == pytest.approx(naive_mil_nce(s, videos, starts, seconds, 0.3))
 
 
 def test_any_narration_of_the_bag_will_do() -> None:
     s = torch.tensor([[-1.0, 1, -1], [1, -1, -1], [-1, -1, 1]])
-    alone, bag = torch.eye(3, dtype=torch.bool), places([0, 0, 1], [3.0, 9.0, 3.0]).close(8)
+    alone, bag = torch.eye(3, dtype=torch.bool), origins([0, 0, 1], [3.0, 9.0, 3.0]).close(8)
     assert mil_nce(s, bag) < 1e-6
     assert mil_nce(s, alone) > 10
 
@@ -301,16 +301,16 @@ LOSSES = [
 def test_the_loss_of_the_settings_sees_the_places_of_the_samples_that_are_there(
     given: dict[str, Any], expected: Any
 ) -> None:
-    output, here = embeddings(), places([0, 0, 0, 1, 1, 2, 2, 2, 3], [0, 5, 30, 1, 2, 9, 12, 40, 4])
+    output, here = embeddings(), origins([0, 0, 0, 1, 1, 2, 2, 2, 3], [0, 5, 30, 1, 2, 9, 12, 40, 4])
     only = dict.fromkeys(["t_a", "v_a", "t_va", "v_ta", "a_tv"], 0.0)
     loss = ContrastiveLoss({**given, "weights": only})
     there = output.nonempty["t"] & output.nonempty["v"]
     assert 3 < there.sum() < 9
     t, v = (torch.nn.functional.normalize(output.joint[m][there], dim=1) for m in "tv")
     torch.testing.assert_close(
-        loss(output, here)[0], expected(t @ v.T, Places(here.video[there], here.start[there]))
+        loss(output, here)[0], expected(t @ v.T, ClipOrigins(here.video[there], here.start[there]))
     )
-    lonely = places(list(range(9)), [0.0] * 9)
+    lonely = origins(list(range(9)), [0.0] * 9)
     torch.testing.assert_close(loss(output)[0], loss(output, lonely)[0])
 
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from multisk.errors import InputError
-from multisk.losses import Places
+from multisk.losses import ClipOrigins
 from multisk.models import AVLnetModel
 from multisk.models.davenet import ResDavenet
 from multisk.models.embeddings import Embeddings
-from multisk.settings.losses import Reconstruction
+from multisk.settings.losses import Losses, Reconstruction
 from multisk.settings.training import Method
 from multisk.training import Objective
 
@@ -69,9 +69,9 @@ def test_a_methods_other_losses_are_added_up(tiny: ModuleType) -> None:
     loss, terms = objective(batch(tiny, 16))
     clips = batch(tiny, 16)
     torch.manual_seed(0)
-    contrastive = objective.contrastive(objective.model(clips), Places(clips["video_index"], clips["start"]))[
-        0
-    ]
+    contrastive = objective.contrastive(
+        objective.model(clips), ClipOrigins(clips["video_index"], clips["start"])
+    )[0]
     alone = objective.contrastive(objective.model(clips))[0]
     assert not torch.isclose(contrastive, alone)
     others = [
@@ -99,7 +99,10 @@ def test_reconstruction_needs_input_features(tiny: ModuleType) -> None:
     davenet = ResDavenet((1, 1), (4, 4, 8), 3)
     contrastive = Method.model_validate(tiny.METHOD).contrastive
     with pytest.raises(InputError, match="reconstruction needs a model with input features"):
-        Objective(AVLnetModel(6, 10, 8, davenet), contrastive, reconstruction=Reconstruction(weight=1))
+        Objective(
+            AVLnetModel(6, 10, 8, davenet),
+            Losses(contrastive=contrastive, reconstruction=Reconstruction(weight=1)),
+        )
 
 
 @pytest.mark.parametrize("broken", ["embedding", "anchor"])
@@ -120,4 +123,4 @@ def test_sspc_needs_anchors(tiny: ModuleType) -> None:
     model = tiny.objective(sspc=False).model
     method = Method.model_validate(tiny.METHOD)
     with pytest.raises(InputError, match="sspc needs a model with anchors"):
-        Objective(model, method.contrastive, method.sspc)
+        Objective(model, method)

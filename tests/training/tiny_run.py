@@ -154,9 +154,9 @@ def objective(seed: int = 0, sspc: bool = True, other: bool = False, **sizes: An
         Model.model_validate({**MODEL, **sizes}),
         text_dimension=TEXT,
         video_dimension=VIDEO,
-        anchors=method.sspc.anchors if method.sspc else None,
+        anchors=method.anchors,
     )
-    return Objective.of_method(method, model)
+    return Objective(model, method)
 
 
 def run(directory: Path, log: Log | None = None, seed: int = 3, **changes: Any) -> Result:

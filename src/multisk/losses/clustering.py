@@ -7,12 +7,14 @@ Shapes: B samples of the batch, Q of the queue, N of both, K centroids, J joint 
 """
 
 from collections.abc import Mapping
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from multisk.errors import InputError
+from multisk.losses.batch import GlobalBatch, Terms
 from multisk.losses.consistency import usage
 from multisk.losses.contrastive import JointEmbeddings, normalized
 from multisk.losses.queue import FeatureQueue
@@ -51,7 +53,16 @@ class ClusteringLoss(nn.Module):
         self.register_buffer("centroids", torch.zeros(clustering.centroids, joint_dimension))
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
 
-    def forward(self, embeddings: JointEmbeddings) -> tuple[Tensor, dict[str, Tensor]]:
+    @classmethod
+    def of_model(cls, settings: Clustering, model: Any) -> Self:
+        """Make the loss of a method for a model."""
+        return cls(settings, model.modalities, model.joint_dimension)
+
+    def of_batch(self, batch: GlobalBatch) -> tuple[Tensor, Terms]:
+        """Return the loss of a batch and its terms, see `forward`."""
+        return self(batch.embeddings)
+
+    def forward(self, embeddings: JointEmbeddings) -> tuple[Tensor, Terms]:
         """Return the loss of a batch and, detached, what to log of it; then push the batch.
 
         The dictionary is empty while the queue is filling. Otherwise it holds `clustering/m` for each
@@ -69,7 +80,7 @@ class ClusteringLoss(nn.Module):
                 "raise it to that"
             )
         loss = torch.zeros((), device=mean_BJ.device, requires_grad=True)
-        terms: dict[str, Tensor] = {}
+        terms: Terms = {}
         if self.settings.weight > 0 and self.filled >= self.settings.queue:
             loss, terms = self._clustered(x, nonempty, mean_BJ)
         if self.training:
@@ -80,7 +91,7 @@ class ClusteringLoss(nn.Module):
 
     def _clustered(
         self, x: Mapping[str, Tensor], nonempty: Mapping[str, Tensor], mean_BJ: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    ) -> tuple[Tensor, Terms]:
         rows_NJ = torch.cat([self.queue.features, mean_BJ])
         begin_KJ = self.centroids if self.started else spread_rows(rows_NJ, self.settings.centroids)
         centroids_KJ = k_means(rows_NJ, begin_KJ, self.settings.iterations)

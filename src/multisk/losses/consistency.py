@@ -8,13 +8,14 @@ Shapes in tensor names: B samples of the batch, Q of the queue, N of both, K anc
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import product
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Self, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from multisk.errors import InputError
+from multisk.losses.batch import GlobalBatch, Terms
 from multisk.losses.contrastive import normalized
 from multisk.losses.queue import FeatureQueue
 from multisk.models.anchors import Anchors, Space
@@ -94,9 +95,26 @@ class SSPCLoss(nn.Module):
         )
         self.register_buffer("filled", torch.zeros((), dtype=torch.long))
 
+    @classmethod
+    def of_model(cls, settings: Sspc, model: Any) -> Self:
+        """Make the loss of a method for a model; raise InputError if it has no anchors."""
+        anchors = getattr(model, "anchors", None)
+        if anchors is None:
+            raise InputError("params.yaml: methods: sspc needs a model with anchors; set model: per_modality")
+        dimensions = {m: anchors.input[m].shape[1] for m in anchors.modalities}
+        return cls(settings, dimensions, anchors.joint[anchors.modalities[0]].shape[1])
+
+    def of_batch(self, batch: GlobalBatch) -> tuple[Tensor, Terms]:
+        """Return the loss of a batch and its terms, see `forward`; NaN for what is not finite."""
+        embeddings, anchors = batch.embeddings, cast(Anchors, batch.anchors)
+        # Multi-SK refuses NaN; a loss that is NaN, beside its terms, lets the caller say where it began.
+        if not _all_finite([*embeddings.joint.values(), *embeddings.input.values(), *anchors.parameters()]):
+            return torch.tensor(torch.nan), {}
+        return self(anchors, embeddings.input, embeddings.joint)
+
     def forward(
         self, anchors: Anchors, input: Mapping[str, Tensor], joint: Mapping[str, Tensor]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    ) -> tuple[Tensor, Terms]:
         """Return the loss of a batch and, detached, what to log of it; then push the batch.
 
         Args:
@@ -199,6 +217,10 @@ def assignment_loss(similarity: Tensor, target: Tensor, temperature: float = 0.1
     temperature 0.1, one of -1 with target 1 only log 2. High similarities to unassigned anchors dominate.
     """
     return F.binary_cross_entropy_with_logits(torch.exp(similarity / temperature), target.to(similarity))
+
+
+def _all_finite(tensors: list[Tensor]) -> bool:
+    return bool(torch.stack([x.isfinite().all() for x in tensors]).all())
 
 
 def usage(similarity_NK: Tensor) -> Tensor:

@@ -6,12 +6,13 @@ D joint features.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from multisk.losses.batch import ClipOrigins, GlobalBatch, Terms
 from multisk.settings.losses import Contrastive, contrastive_settings
 
 
@@ -25,21 +26,6 @@ class JointEmbeddings(Protocol):
     @property
     def nonempty(self) -> Mapping[str, Tensor]:
         """Which samples have the modality, bool [B] by modality."""
-
-
-class Places(NamedTuple):
-    """Where the clips of a batch come from."""
-
-    video: Tensor  # int64 [B], equal for clips of the same video
-    start: Tensor  # float [B], seconds in that video
-
-    def same_video(self) -> Tensor:
-        """Return which clips are of the same video, bool [B, B]."""
-        return self.video[:, None] == self.video
-
-    def close(self, seconds: float) -> Tensor:
-        """Return which clips of the same video start within so many seconds of each other, bool [B, B]."""
-        return self.same_video() & ((self.start[:, None] - self.start).abs() <= seconds)
 
 
 class ContrastiveLoss(nn.Module):
@@ -72,12 +58,21 @@ class ContrastiveLoss(nn.Module):
         self.settings = settings
         self.pair_loss = pair_loss
 
+    @classmethod
+    def of_model(cls, settings: Contrastive, _model: Any) -> Self:
+        """Make the loss of a method; any model will do."""
+        return cls(settings)
+
+    def of_batch(self, batch: GlobalBatch) -> tuple[Tensor, Terms]:
+        """Return the loss of a batch and its terms, see `forward`."""
+        return self(batch.embeddings, batch.origins)
+
     def forward(
-        self, embeddings: JointEmbeddings, places: Places | None = None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+        self, embeddings: JointEmbeddings, origins: ClipOrigins | None = None
+    ) -> tuple[Tensor, Terms]:
         """Return the loss (a scalar) and the terms L_p, detached, by names like `contrastive/t-v`.
 
-        `places` are for the losses that ask which clips are of one video (`max_margin`, `mil_nce`); without
+        `origins` are for the losses that ask which clips are of one video (`max_margin`, `mil_nce`); without
         them every clip is of a video of its own.
 
         float16 and bfloat16 embeddings are computed in float32: the norm's guard of 1e-8 would be zero in
@@ -93,13 +88,13 @@ class ContrastiveLoss(nn.Module):
             present = torch.stack([embeddings.nonempty[m] for m in first + second]).all(0)
             if not present.any():
                 continue
-            here = places and Places(*(x_B[present] for x_B in places))
+            here = origins and ClipOrigins(*(x_B[present] for x_B in origins))
             loss = self._pair_loss(joint[first][present] @ joint[second][present].T, here)
             total, weight_sum = total + weight * loss, weight_sum + weight
             terms[f"contrastive/{pair}"] = loss.detach()
         return self.alpha * total / (weight_sum or 1), terms
 
-    def _pair_loss(self, similarity: Tensor, places: Places | None) -> Tensor:
+    def _pair_loss(self, similarity: Tensor, origins: ClipOrigins | None) -> Tensor:
         if self.pair_loss is not None:
             return self.pair_loss(similarity)
         settings, alone = (
@@ -109,12 +104,12 @@ class ContrastiveLoss(nn.Module):
         if settings.loss == "max_margin":
             assert settings.margin is not None
             assert settings.intra_video is not None
-            same_video = places.same_video() if places else alone
+            same_video = origins.same_video() if origins else alone
             return max_margin_ranking(similarity, same_video, settings.margin, settings.intra_video)
         assert settings.temperature is not None
         if settings.loss == "mil_nce":
             assert settings.bag_seconds is not None
-            bag = places.close(settings.bag_seconds) if places else alone
+            bag = origins.close(settings.bag_seconds) if origins else alone
             return mil_nce(similarity.T, bag, settings.temperature)
         if settings.loss == "mms":
             assert settings.margin is not None

@@ -7,10 +7,13 @@ Shapes: B samples, D input features, J joint features.
 """
 
 from collections.abc import Mapping
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
+from multisk.errors import InputError
+from multisk.losses.batch import GlobalBatch, Terms
 from multisk.losses.contrastive import normalized
 from multisk.settings.losses import Reconstruction
 
@@ -42,9 +45,22 @@ class ReconstructionLoss(nn.Module):
             }
         )
 
+    @classmethod
+    def of_model(cls, settings: Reconstruction, model: Any) -> Self:
+        """Make the loss of a method for a model; raise InputError if it has no input features."""
+        if not model.input_dimensions:
+            raise InputError(
+                "params.yaml: methods: reconstruction needs a model with input features; leave it out"
+            )
+        return cls(settings, model.input_dimensions, model.joint_dimension)
+
+    def of_batch(self, batch: GlobalBatch) -> tuple[Tensor, Terms]:
+        """Return the loss of a batch and its terms, see `forward`."""
+        return self(batch.embeddings.input, batch.embeddings.joint, batch.embeddings.nonempty)
+
     def forward(
         self, input: Mapping[str, Tensor], joint: Mapping[str, Tensor], nonempty: Mapping[str, Tensor]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    ) -> tuple[Tensor, Terms]:
         """Return the loss, a scalar, and the distance of each modality, `reconstruction/m`, detached."""
         terms = {}
         for m, decoder in self.decoders.items():

@@ -13,13 +13,12 @@ def method_model(params: Params, method: str, dimensions: dict[str, int]) -> Any
 
     dimensions: `text_dimension` and `video_dimension`, as `ClipSource.dimensions` gives them
     """
-    recipe = params.method(method)
-    anchors = recipe.sspc.anchors if recipe.sspc else None
+    entry = params.method(method)
     return build_model(
-        recipe.model,
+        entry.model,
         params.model,
-        anchors=anchors,
-        architecture=recipe.architecture,
+        anchors=entry.anchors,
+        architecture=entry.architecture,
         positions=position_counts(params.model, params.clips.pretrain),
         **dimensions,
     )

@@ -30,7 +30,7 @@ def train_method(
     dataset = NarratedClips(inputs.store, inputs.corpus, inputs.words, params.clips.pretrain, seed)
     torch.manual_seed(seed)
     model = method_model(params, method, inputs.dimensions)
-    objective = Objective.of_method(params.method(method), model)
+    objective = Objective(model, params.method(method))
     identity = {"dataset": inputs.digest, **pretraining_settings(params, method)}
     return train(
         objective,

@@ -1,5 +1,6 @@
 """A trained model as one file or folder names it: a run of the pipeline, or an imported checkpoint."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -10,16 +11,12 @@ from torch import nn
 
 from multisk.errors import InputError, one_line
 from multisk.files import file_digest, read_json
-from multisk.models import build_model
+from multisk.models.build import MODELS, build_model
+from multisk.models.checkpoints import load_imported
 from multisk.models.davenet import ResDavenet
 from multisk.models.weights import load_weights
 from multisk.settings.models import Model
 from multisk.settings.training import Method
-
-WIDTHS = {  # the first layer that meets words, or video features, in each kind of model
-    "text": ("tokenizer.projection.t.fc.weight", "text_pooling.fc.weight"),
-    "video": ("tokenizer.projection.v.fc.weight", "video_projection.fc.weight"),
-}
 
 
 @dataclass(frozen=True)
@@ -46,15 +43,15 @@ class TrainedModel:
         """
         weights = find_weights(path)
         if (weights.parent / "run.json").exists():
-            model, widths = _of_run(weights)
+            model = _of_run(weights)
         elif weights.with_suffix(".json").exists():
-            model, widths = _imported(weights)
+            model = load_imported(weights)
         else:
             raise InputError(
                 f"{weights}: neither run.json nor a metafile beside it; import checkpoints with "
                 "multisk import-checkpoint"
             )
-        return cls(model.eval(), weights, file_digest(weights), widths)
+        return cls(model.eval(), weights, file_digest(weights), _widths(weights, model.INPUT_LAYERS))
 
     def check(self, text: int, video: int) -> None:
         """Raise InputError unless word vectors and video features are as wide as in training."""
@@ -129,7 +126,7 @@ def _features_record(weights: Path) -> Path | None:
     return next((record for record in records if record.exists()), None)
 
 
-def _of_run(weights: Path) -> tuple[nn.Module, dict[str, int]]:
+def _of_run(weights: Path) -> Any:
     record = weights.parent / "run.json"
     try:
         written = read_json(record)
@@ -140,45 +137,30 @@ def _of_run(weights: Path) -> tuple[nn.Module, dict[str, int]]:
         raise InputError(
             f"{record}: does not describe a trained model; name a run of pretraining or fine-tuning"
         ) from None
-    widths = _widths(weights)
-    anchors = method.sspc.anchors if method.sspc else None
+    widths = _widths(weights, MODELS[method.model].INPUT_LAYERS)
     model = build_model(
         method.model,
         sizes,
         text_dimension=widths["text"],
         video_dimension=widths["video"],
-        anchors=anchors,
+        anchors=method.anchors,
         architecture=method.architecture,
         positions=_positions(weights),
     )
     load_weights(model, weights)
-    return model, widths
+    return model
 
 
-def _imported(weights: Path) -> tuple[nn.Module, dict[str, int]]:
-    from multisk.models.avlnet import AVLnetModel
-    from multisk.models.checkpoints import load_imported
-
-    model: Any = load_imported(weights)
-    if isinstance(model, AVLnetModel):
-        return model, {
-            "text": model.text_pooling.fc.in_features,
-            "video": model.video_projection.fc.in_features,
-        }
-    return model, {"text": model.tokenizer.widths["t"], "video": model.tokenizer.widths["v"]}
-
-
-def _widths(weights: Path) -> dict[str, int]:
+def _widths(weights: Path, input_layers: Mapping[str, str]) -> dict[str, int]:
     """Read what a model takes off its weights, without reading the weights themselves."""
     try:
         with safe_open(weights, framework="pt") as file:
             kept = set(file.keys())
-            return {
-                name: file.get_slice(next(key for key in keys if key in kept)).get_shape()[1]
-                for name, keys in WIDTHS.items()
+            linear = {
+                name: f"{layer}.fc.weight" if f"{layer}.fc.weight" in kept else f"{layer}.weight"
+                for name, layer in input_layers.items()
             }
-    except StopIteration:
-        raise InputError(f"{weights}: weights of no model that is known here; train again") from None
+            return {name: file.get_slice(key).get_shape()[1] for name, key in linear.items()}
     except (SafetensorError, OSError, IndexError) as error:
         reason = one_line(error)
         raise InputError(f"{weights}: damaged weights ({reason}); train again") from None

@@ -7,6 +7,7 @@ Shapes: B samples, N tokens, T frames, C audio channels, J joint dimension.
 """
 
 from collections.abc import Mapping
+from typing import ClassVar, Self
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from multisk.models.blocks import GatedProjection
 from multisk.models.davenet import ResDavenet
 from multisk.models.embeddings import Embeddings
+from multisk.models.plan import Plan
 
 
 class SentenceMaxpool(nn.Module):
@@ -44,6 +46,8 @@ class AVLnetModel(nn.Module):
             False asks the audio mask.
     """
 
+    INPUT_LAYERS: ClassVar[Mapping[str, str]] = {"text": "text_pooling", "video": "video_projection"}
+
     def __init__(
         self,
         text_dimension: int,
@@ -57,7 +61,7 @@ class AVLnetModel(nn.Module):
         super().__init__()
         self.pool_padding = pool_padding
         self.audio_nonempty_from_video = audio_nonempty_from_video
-        self.modalities = ("t", "v") if davenet is None else ("t", "v", "a")
+        self.modalities: tuple[str, ...] = ("t", "v") if davenet is None else ("t", "v", "a")
         self.input_dimensions: dict[str, int] = {}
         self.joint_dimension = joint_dimension
         self.davenet = davenet
@@ -67,6 +71,17 @@ class AVLnetModel(nn.Module):
         self.video_projection = GatedProjection(video_dimension, joint_dimension)
         self.text_pooling = SentenceMaxpool(text_dimension, joint_dimension)
         self.text_projection = GatedProjection(joint_dimension, joint_dimension)
+
+    @classmethod
+    def of_plan(cls, plan: Plan) -> Self:
+        """Build the model of a method."""
+        return cls(
+            plan.text_dimension,
+            plan.video_dimension,
+            plan.sizes.joint_dimension,
+            plan.davenet(),
+            audio_nonempty_from_video=False,
+        )
 
     def forward(self, batch: Mapping[str, Tensor]) -> Embeddings:
         """Embed a batch with `text` [B, N, D], `video` [B, N, D] or pooled [B, D], `audio` [B, F, T]."""

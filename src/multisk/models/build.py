@@ -1,22 +1,49 @@
 """Models from settings."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, ClassVar, Protocol, Self
 
 from multisk.errors import InputError
 from multisk.models.avlnet import AVLnetModel
-from multisk.models.blocks import TransformerSettings
-from multisk.models.davenet import ResDavenet
 from multisk.models.eao import EAOModel
 from multisk.models.per_modality import PerModalityModel
-from multisk.models.tokens import Tokenizer
-from multisk.settings.models import AnchorSettings, Architecture, Davenet, Model
+from multisk.models.plan import Plan
+from multisk.settings.models import ANCHORS, MODEL_KINDS, AnchorSettings, Architecture, Model
 
 AS_PUBLISHED = Architecture()
 
 
+class MethodModel(Protocol):
+    """A model that a method can have: an `nn.Module` that maps a batch to `Embeddings`.
+
+    Attributes:
+        modalities: of what it embeds.
+        input_dimensions: width of the input features by modality; empty where there are none.
+        joint_dimension: width of the joint embeddings.
+        INPUT_LAYERS: the layers that meet the word vectors (`text`) and the video features (`video`) first:
+            from their weights a file of weights tells how wide these must be.
+    """
+
+    INPUT_LAYERS: ClassVar[Mapping[str, str]]
+    modalities: tuple[str, ...]
+    input_dimensions: dict[str, int]
+    joint_dimension: int
+
+    @classmethod
+    def of_plan(cls, plan: Plan) -> Self:
+        """Build the model of a method."""
+
+
+# By the names of `MODEL_KINDS`, which says what each can do.
+MODELS: dict[str, type[MethodModel]] = {
+    "per_modality": PerModalityModel,
+    "eao": EAOModel,
+    "avlnet": AVLnetModel,
+}
+
+
 def build_model(
-    kind: Literal["per_modality", "eao", "avlnet"],
+    kind: str,
     model: Model,
     *,
     text_dimension: int,
@@ -24,7 +51,7 @@ def build_model(
     anchors: AnchorSettings | int | None,
     architecture: Architecture = AS_PUBLISHED,
     positions: Mapping[str, int] | None = None,
-) -> PerModalityModel | EAOModel | AVLnetModel:
+) -> Any:
     """Build the model of a method.
 
     Args:
@@ -40,61 +67,8 @@ def build_model(
     Raises InputError for anchors on a model that cannot have them, and for heads that do not divide the
     width.
     """
-    if anchors is not None and kind != "per_modality":
-        raise InputError(
-            f"methods: sspc needs model: per_modality; {kind} has no anchors, leave its sspc out"
-        )
-    davenet = _davenet(model.davenet) if "a" in architecture.modalities else None
-    if kind == "avlnet":
-        return AVLnetModel(
-            text_dimension, video_dimension, model.joint_dimension, davenet, audio_nonempty_from_video=False
-        )
-    tokenizer = _tokenizer(model, architecture, davenet, text_dimension, video_dimension, positions)
-    depth = model.depth if architecture.depth is None else architecture.depth
-    transformer = TransformerSettings(depth, model.heads, model.mlp_ratio, cls_token=architecture.cls_token)
-    if kind == "per_modality":
-        chosen = AnchorSettings(count=anchors) if isinstance(anchors, int) else anchors
-        return PerModalityModel(
-            tokenizer,
-            model.joint_dimension,
-            transformer,
-            anchors=chosen.count if chosen else None,
-            learned_anchors=chosen.learned if chosen else True,
-        )
-    return EAOModel(
-        tokenizer,
-        model.joint_dimension,
-        transformer,
-        individual_projections=not architecture.shared_projection,
-        fused=architecture.fused,
-    )
-
-
-def _davenet(sizes: Davenet) -> ResDavenet:
-    return ResDavenet(sizes.layers, sizes.widths, sizes.kernel)
-
-
-def _tokenizer(
-    model: Model,
-    architecture: Architecture,
-    davenet: ResDavenet | None,
-    text_dimension: int,
-    video_dimension: int,
-    positions: Mapping[str, int] | None,
-) -> Tokenizer:
-    dimension = round(model.dimension * architecture.width)
-    if architecture.positions is None:
-        return Tokenizer(text_dimension, video_dimension, dimension, davenet)
-    if positions is None:
-        raise InputError(
-            "methods: architecture.positions: the number of tokens of a pretraining clip is missing"
-        )
-    return Tokenizer(
-        text_dimension,
-        video_dimension,
-        dimension,
-        davenet,
-        positions=positions,
-        audio_pooling=architecture.positions,
-        video_pooling=architecture.positions,
-    )
+    if anchors is not None and ANCHORS not in MODEL_KINDS[kind].offers:
+        raise InputError(f"methods: {kind} has no anchors; leave the loss out that wants some (sspc)")
+    chosen = AnchorSettings(count=anchors) if isinstance(anchors, int) else anchors
+    plan = Plan(model, architecture, text_dimension, video_dimension, chosen, positions)
+    return MODELS[kind].of_plan(plan)

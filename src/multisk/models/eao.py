@@ -7,6 +7,7 @@ Shapes: B samples, N tokens, D token dimension, J joint dimension.
 
 from collections.abc import Mapping
 from itertools import combinations
+from typing import ClassVar, Self
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,8 @@ from torch import Tensor, nn
 from multisk.errors import InputError
 from multisk.models.blocks import ProjectionKind, Transformer, TransformerSettings, masked_mean, projection
 from multisk.models.embeddings import Embeddings
-from multisk.models.tokens import Tokenizer, Tokens, input_features
+from multisk.models.plan import Plan
+from multisk.models.tokens import TOKENIZER_INPUT_LAYERS, Tokenizer, Tokens, input_features
 
 
 class EAOModel(nn.Module):
@@ -35,6 +37,7 @@ class EAOModel(nn.Module):
         mean_epsilon: added to token counts in means; 0 in the release of EAO, 1e-5 in that of Multi-SK.
     """
 
+    INPUT_LAYERS: ClassVar[Mapping[str, str]] = TOKENIZER_INPUT_LAYERS
     modalities: tuple[str, ...]
     input_dimensions: dict[str, int]  # width of the input features, by modality
     joint_dimension: int
@@ -67,6 +70,17 @@ class EAOModel(nn.Module):
         names = modalities if individual_projections else ("shared",)
         self.projection = nn.ModuleDict(
             {m: projection(projection_kind, dimension, joint_dimension) for m in names}
+        )
+
+    @classmethod
+    def of_plan(cls, plan: Plan) -> Self:
+        """Build the model of a method."""
+        return cls(
+            plan.tokenizer(),
+            plan.sizes.joint_dimension,
+            plan.transformer,
+            individual_projections=not plan.architecture.shared_projection,
+            fused=plan.architecture.fused,
         )
 
     def forward(self, batch: Mapping[str, Tensor]) -> Embeddings:

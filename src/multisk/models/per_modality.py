@@ -4,7 +4,7 @@ Shapes: B samples, N tokens, D token dimension, J joint dimension.
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal, Self
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from multisk.models.anchors import Anchors
 from multisk.models.blocks import ProjectionKind, Transformer, TransformerSettings, masked_mean, projection
 from multisk.models.embeddings import Embeddings
-from multisk.models.tokens import NAMES, Tokenizer, Tokens, input_features
+from multisk.models.plan import Plan
+from multisk.models.tokens import NAMES, TOKENIZER_INPUT_LAYERS, Tokenizer, Tokens, input_features
 
 InputFeatures = Literal["tokens", "raw"]
 
@@ -32,6 +33,7 @@ class PerModalityModel(nn.Module):
             arrays themselves. Audio has no raw features and always uses tokens.
     """
 
+    INPUT_LAYERS: ClassVar[Mapping[str, str]] = TOKENIZER_INPUT_LAYERS
     anchors: Anchors | None
     modalities: tuple[str, ...]
     input_dimensions: dict[str, int]  # width of the input features, by modality
@@ -67,6 +69,17 @@ class PerModalityModel(nn.Module):
             self.anchors = Anchors(
                 anchors, self.input_dimensions, joint_dimension, modalities, learned=learned_anchors
             )
+
+    @classmethod
+    def of_plan(cls, plan: Plan) -> Self:
+        """Build the model of a method."""
+        return cls(
+            plan.tokenizer(),
+            plan.sizes.joint_dimension,
+            plan.transformer,
+            anchors=plan.anchors.count if plan.anchors else None,
+            learned_anchors=plan.anchors.learned if plan.anchors else True,
+        )
 
     def forward(self, batch: Mapping[str, Tensor]) -> Embeddings:
         """Embed a batch (see `Tokenizer.forward`)."""

@@ -17,6 +17,7 @@ from multisk.models.davenet import ResDavenet
 AudioPooling = Literal["none", "clip", "max_pool", "avg_pool"]
 
 NAMES = {"t": "text", "v": "video", "a": "audio"}
+TOKENIZER_INPUT_LAYERS = {"text": "tokenizer.projection.t", "video": "tokenizer.projection.v"}
 
 
 class Tokens(NamedTuple):

@@ -18,7 +18,7 @@ from multisk.pipeline.declared import stage_code
 from multisk.pipeline.units import complete
 from multisk.sampling import CaptionedClips, collate_clips
 from multisk.sampling.source import ClipSource
-from multisk.settings.losses import Contrastive, PairWeights
+from multisk.settings.losses import Contrastive, Losses, PairWeights
 from multisk.settings.training import Training
 from multisk.tracking import Run
 from multisk.training import Objective, train
@@ -76,7 +76,7 @@ def finetune(
         dataset = CaptionedClips(source.store, source.corpus, source.words, clips, "train", seed)
         model = method_model(params, method, source.dimensions)
         load_weights(model, weights)
-        objective = Objective(model, equal_weights(params, method))
+        objective = Objective(model, Losses(contrastive=equal_weights(params, method)))
         identity = _identity(params, method, benchmark, seed, source, weights)
         torch.manual_seed(seed)
         result = train(

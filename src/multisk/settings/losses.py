@@ -1,12 +1,18 @@
 """The settings of losses, and the paper's for callers that have no params.yaml."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, TypeVar
+from collections.abc import Mapping, Set
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
 from multisk.settings import Count, Fraction, Natural, Positive, Section, Weight
-from multisk.settings.models import AnchorSettings
+from multisk.settings.models import ANCHORS, INPUT_FEATURES, AnchorSettings
+
+
+class Loss(Section):
+    """The settings of one loss."""
+
+    needs: ClassVar[Set[str]] = frozenset()  # of a model: what its kind must offer
 
 
 class PairWeights(Section):
@@ -20,7 +26,7 @@ class PairWeights(Section):
     a_tv: Weight
 
 
-class Contrastive(Section):
+class Contrastive(Loss):
     """What brings pairs of modalities together: InfoNCE, or the loss of another method."""
 
     loss: Literal["nce", "mms", "max_margin", "mil_nce"] = "nce"
@@ -81,8 +87,10 @@ class TermWeights(Section):
     a: ModalityWeights
 
 
-class Sspc(Section):
+class Sspc(Loss):
     """Semantic-Structure-Preserving Consistency."""
+
+    needs = frozenset({ANCHORS})
 
     anchors: AnchorSettings
     queue: Natural  # features of earlier batches; 0: Multi-SK sees the batch alone
@@ -103,7 +111,7 @@ class Sspc(Section):
         return self
 
 
-class Clustering(Section):
+class Clustering(Loss):
     """Joint clustering of the modalities' mean embedding by k-means (MCN)."""
 
     weight: Weight
@@ -121,10 +129,31 @@ class Clustering(Section):
         return self
 
 
-class Reconstruction(Section):
+class Reconstruction(Loss):
     """Each modality's input feature from its joint embedding (MCN)."""
 
+    needs = frozenset({INPUT_FEATURES})
+
     weight: Weight
+
+
+class Losses(Section):
+    """The losses of a method, which are added up; those that are left out are not there."""
+
+    contrastive: Contrastive
+    sspc: Sspc | None = None
+    clustering: Clustering | None = None
+    reconstruction: Reconstruction | None = None
+
+    @property
+    def losses(self) -> dict[str, Loss]:
+        """The losses that are there, by name."""
+        return {name: value for name, value in self if isinstance(value, Loss)}
+
+    @property
+    def anchors(self) -> AnchorSettings | None:
+        """The anchors that a loss wants the model to have."""
+        return self.sspc.anchors if self.sspc else None
 
 
 AnySection = TypeVar("AnySection", bound=Section)

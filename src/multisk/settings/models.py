@@ -1,6 +1,7 @@
-"""The settings of models."""
+"""The settings of models, and what each kind of model can do."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Set
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -64,3 +65,28 @@ class Architecture(Section):
         return [
             name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default
         ]
+
+
+class ModelKind(NamedTuple):
+    """What a method can ask of a kind of model; `models/build.py` says which class it is."""
+
+    options: Set[str]  # of Architecture
+    offers: Set[str] = frozenset()  # what losses may need
+
+
+ANCHORS, INPUT_FEATURES = "anchors", "input features"
+MODEL_KINDS = {
+    "per_modality": ModelKind(
+        {"modalities", "cls_token", "positions", "depth", "width"}, {ANCHORS, INPUT_FEATURES}
+    ),
+    "eao": ModelKind(Architecture.model_fields.keys(), {INPUT_FEATURES}),
+    "avlnet": ModelKind({"modalities"}),
+}
+
+
+def lacking(kind: str, name: str, needs: Set[str]) -> str | None:
+    """Say what a loss needs that a kind of model does not offer; None: it has all."""
+    for need in sorted(needs - MODEL_KINDS[kind].offers):
+        able = " or ".join(other for other, known in MODEL_KINDS.items() if need in known.offers)
+        return f"{name} needs a model with {need}, {kind} has none; leave it out or set model: {able}"
+    return None

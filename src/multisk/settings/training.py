@@ -1,47 +1,40 @@
 """The settings of methods and of the training loop."""
 
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import model_validator
+from pydantic import AfterValidator, model_validator
 
 from multisk.settings import Count, Fraction, Natural, Positive, Section, Seeds
-from multisk.settings.losses import Clustering, Contrastive, Reconstruction, Sspc
-from multisk.settings.models import Architecture
+from multisk.settings.losses import Losses
+from multisk.settings.models import MODEL_KINDS, Architecture, lacking
 
 
-class Method(Section):
-    """A comparison's entry: which model, which losses; losses that are left out are not there."""
+def _known_model(name: str) -> str:
+    if name not in MODEL_KINDS:
+        raise ValueError(f"no such model; known: {', '.join(MODEL_KINDS)}")
+    return name
 
-    model: Literal["per_modality", "eao", "avlnet"]
+
+class Method(Losses):
+    """A comparison's entry: which model, which losses."""
+
+    model: Annotated[str, AfterValidator(_known_model)]
     architecture: Architecture = Architecture()
-    contrastive: Contrastive
-    sspc: Sspc | None = None
-    clustering: Clustering | None = None
-    reconstruction: Reconstruction | None = None
 
     @model_validator(mode="after")
     def _losses_fit_model(self) -> Self:
-        if self.sspc and self.model != "per_modality":
-            raise ValueError(
-                f"sspc needs a model with anchors, {self.model} has none; set model: per_modality"
-            )
-        if self.reconstruction and self.model == "avlnet":
-            raise ValueError(
-                "reconstruction needs a model with input features, avlnet has none; leave it out"
-            )
+        for name, loss in self.losses.items():
+            if problem := lacking(self.model, name, loss.needs):
+                raise ValueError(problem)
         return self
 
     @model_validator(mode="after")
     def _architecture_fits_model(self) -> Self:
-        possible = {
-            "per_modality": {"modalities", "cls_token", "positions", "depth", "width"},
-            "eao": set(Architecture.model_fields),
-            "avlnet": {"modalities"},
-        }[self.model]
+        possible = MODEL_KINDS[self.model].options
         for name in self.architecture.changed:
             if name not in possible:
                 raise ValueError(f"architecture.{name}: model {self.model} has no such choice; leave it out")
-        fused = self.model == "eao" and self.architecture.fused
+        fused = "fused" in possible and self.architecture.fused
         if fused and self.architecture.cls_token and not self.architecture.shared_projection:
             raise ValueError(
                 "architecture.cls_token: the token of a pair belongs to no modality; "

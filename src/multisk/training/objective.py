@@ -1,95 +1,60 @@
 """Model and losses as one module, so that one forward pass gives the loss of a batch."""
 
 from collections.abc import Mapping
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from multisk.errors import InputError
-from multisk.losses import ClusteringLoss, ContrastiveLoss, Places, ReconstructionLoss, SSPCLoss
-from multisk.models.anchors import Anchors
+from multisk.losses import LOSSES, ClipOrigins, GlobalBatch, MethodLoss
 from multisk.models.embeddings import Embeddings
-from multisk.settings.losses import Clustering, Contrastive, Reconstruction, Sspc
-from multisk.settings.training import Method
+from multisk.settings.losses import Losses
 from multisk.training.distributed import gather_embeddings, gather_rows
 
 
 class Objective(nn.Module):
-    """L = contrastive loss + the other losses of a method, of a model's embeddings (paper: loss).
+    """L = the sum of a method's losses of a model's embeddings (paper: loss).
 
     Only the model runs under autocast, in half precision; the losses take fp32 embeddings of the global
-    batch, gathered over processes.
+    batch, gathered over processes. Each loss is a submodule under its name, None where the method has none;
+    its queues, centroids and decoders become part of this module's state.
 
     Args:
-        model: maps a batch to `Embeddings`; has `anchors` when there is SSPC, `joint_dimension` when there
-            is clustering or reconstruction, `input_dimensions` when there is reconstruction.
-        contrastive: settings of the contrastive loss.
-        sspc: settings of the SSPC loss, whose queues become part of this module's state; None: no SSPC.
-        clustering: settings of joint clustering, whose queue and centroids do so, too; None: none.
-        reconstruction: settings of reconstruction, whose decoders do so, too; None: none.
+        model: maps a batch to `Embeddings`, and has what the losses need of it (`MethodLoss.of_model`).
+        losses: settings of the losses; a method's entry is one.
 
     Raises:
         InputError: a loss with a model that lacks what it needs.
     """
 
-    def __init__(
-        self,
-        model: Any,
-        contrastive: Contrastive,
-        sspc: Sspc | None = None,
-        clustering: Clustering | None = None,
-        reconstruction: Reconstruction | None = None,
-    ) -> None:
+    def __init__(self, model: Any, losses: Losses) -> None:
         super().__init__()
         self.model = model
-        self.contrastive = ContrastiveLoss(contrastive)
-        self.sspc = _sspc_loss(model, sspc) if sspc else None
-        self.clustering = _clustering_loss(model, clustering) if clustering else None
-        self.reconstruction = _reconstruction_loss(model, reconstruction) if reconstruction else None
-
-    @classmethod
-    def of_method(cls, method: Method, model: nn.Module) -> Self:
-        """Return the objective that a method pretrains its model with."""
-        return cls(model, method.contrastive, method.sspc, method.clustering, method.reconstruction)
+        settings = losses.losses
+        for name, loss in LOSSES.items():
+            made = loss.of_model(settings[name], model) if name in settings else None
+            self.add_module(name, cast(nn.Module | None, made))
+        self.names = tuple(name for name in LOSSES if name in settings)
 
     def forward(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss, a scalar, and its terms by name, detached scalars."""
         embeddings = self.model(batch)
         with torch.autocast(batch["video"].device.type, enabled=False):
-            return self.losses(gather_embeddings(in_full_precision(embeddings)), _places(batch))
+            return self.losses(gather_embeddings(in_full_precision(embeddings)), _origins(batch))
 
     def losses(
-        self, embeddings: Embeddings, places: Places | None = None
+        self, embeddings: Embeddings, origins: ClipOrigins | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of the global batch's embeddings, fp32, and its terms.
 
-        `places`: where the global batch's clips come from, if it is known.
+        `origins`: where the global batch's clips come from, if it is known.
 
         The loss is NaN when an embedding or anchor is not finite.
         """
-        loss, terms = self.contrastive(embeddings, places)
-        for part in (self._sspc, self._clustering, self._reconstruction):
-            more, more_terms = part(embeddings)
-            loss, terms = loss + more, terms | more_terms
-        return loss, terms
-
-    def _sspc(self, embeddings: Embeddings) -> tuple[Tensor | float, dict[str, Tensor]]:
-        if self.sspc is None:
-            return 0.0, {}
-        anchors = cast(Anchors, self.model.anchors)
-        # Multi-SK refuses NaN; a loss that is NaN, beside its terms, lets the caller say where it began.
-        if not _all_finite([*embeddings.joint.values(), *embeddings.input.values(), *anchors.parameters()]):
-            return torch.nan, {}
-        return self.sspc(anchors, embeddings.input, embeddings.joint)
-
-    def _clustering(self, embeddings: Embeddings) -> tuple[Tensor | float, dict[str, Tensor]]:
-        return self.clustering(embeddings) if self.clustering else (0.0, {})
-
-    def _reconstruction(self, embeddings: Embeddings) -> tuple[Tensor | float, dict[str, Tensor]]:
-        if self.reconstruction is None:
-            return 0.0, {}
-        return self.reconstruction(embeddings.input, embeddings.joint, embeddings.nonempty)
+        batch = GlobalBatch(embeddings, getattr(self.model, "anchors", None), origins)
+        parts = [cast(MethodLoss, getattr(self, name)).of_batch(batch) for name in self.names]
+        terms = {name: term for _, found in parts for name, term in found.items()}
+        return cast(Tensor, sum(loss for loss, _ in parts)), terms
 
 
 def in_full_precision(embeddings: Embeddings) -> Embeddings:
@@ -101,32 +66,8 @@ def in_full_precision(embeddings: Embeddings) -> Embeddings:
     )
 
 
-def _places(batch: Mapping[str, Tensor]) -> Places | None:
+def _origins(batch: Mapping[str, Tensor]) -> ClipOrigins | None:
     """Return where the clips of the global batch come from; None for clips of benchmarks."""
     if "video_index" not in batch:
         return None
-    return Places(gather_rows(batch["video_index"]), gather_rows(batch["start"]))
-
-
-def _all_finite(tensors: list[Tensor]) -> bool:
-    return bool(torch.stack([x.isfinite().all() for x in tensors]).all())
-
-
-def _sspc_loss(model: Any, sspc: Sspc) -> SSPCLoss:
-    anchors = getattr(model, "anchors", None)
-    if anchors is None:
-        raise InputError("params.yaml: methods: sspc needs a model with anchors; set model: per_modality")
-    dimensions = {m: anchors.input[m].shape[1] for m in anchors.modalities}
-    return SSPCLoss(sspc, dimensions, anchors.joint[anchors.modalities[0]].shape[1])
-
-
-def _clustering_loss(model: Any, clustering: Clustering) -> ClusteringLoss:
-    return ClusteringLoss(clustering, model.modalities, model.joint_dimension)
-
-
-def _reconstruction_loss(model: Any, reconstruction: Reconstruction) -> ReconstructionLoss:
-    if not model.input_dimensions:
-        raise InputError(
-            "params.yaml: methods: reconstruction needs a model with input features; leave it out"
-        )
-    return ReconstructionLoss(reconstruction, model.input_dimensions, model.joint_dimension)
+    return ClipOrigins(gather_rows(batch["video_index"]), gather_rows(batch["start"]))
