@@ -4,36 +4,35 @@ What a cell says of itself (`data-file`, `data-key`, `data-made`; see `cells.Ori
 apart from the code that wrote it.
 """
 
-import csv
 import json
-import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
-from html.parser import HTMLParser
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 from urllib.parse import parse_qsl
 
+import pandas as pd
+from tests.reporting.markup import Element, parse
+
 from multisk.reporting.studies import interval
 
 FACTS = ("table-datasets", "table-extractors")  # tables that describe and measure nothing
 NUMBER = re.compile(r"[-+−]?\d[\d,]*\.?\d*(?:e[-+]?\d+)?")
-VOID = {"meta", "link", "img", "br", "hr", "input"}
 
 
-@dataclass
+@dataclass(frozen=True)
 class Claimed:
     """Something that a page says with where it stands, and the runs that its row links to."""
 
     page: str
     table: str
-    text: str = ""
-    attributes: dict[str, str] = field(default_factory=dict)
-    runs: list[str] = field(default_factory=list)  # shared by the cells of a row
-    number: bool = False  # it is a cell of a column of numbers
+    text: str
+    attributes: dict[str, str]
+    runs: list[str]
+    number: bool  # it is a cell of a column of numbers
 
     @property
     def is_traced(self) -> bool:
@@ -41,63 +40,39 @@ class Claimed:
         return "data-file" in self.attributes
 
 
-class _Reader(HTMLParser):
-    """Collects the cells of tables and whatever else names a file."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.page, self.table = page, ""
-        self.found: list[Claimed] = []
-        self._runs: list[str] = []
-        self._open: list[tuple[str, Claimed | None]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        attributes = {key: value or "" for key, value in attrs}
-        if tag == "table":
-            self.table = attributes.get("id", "")
-        if tag in ("tr", "p"):
-            self._runs = []
-        if tag == "a" and attributes.get("href", "").startswith("runs.html#run-"):
-            self._runs.append(attributes["href"].partition("#run-")[2])
-        claimed = None
-        if tag == "td" or "data-file" in attributes:
-            number = tag == "td" and attributes.get("class") != "word"
-            claimed = Claimed(self.page, self.table, "", attributes, self._runs, number)
-            self.found.append(claimed)
-        if tag not in VOID:
-            self._open.append((tag, claimed))
-
-    def handle_endtag(self, tag: str) -> None:
-        while self._open and self._open.pop()[0] != tag:
-            pass
-        self.table = "" if tag == "table" else self.table
-
-    def handle_data(self, data: str) -> None:
-        for _, claimed in self._open:
-            if claimed is not None:
-                claimed.text += data
-
-
 def claimed_by(page: Path) -> list[Claimed]:
     """Return all cells of a page's tables, and what else on it names a file."""
-    reader = _Reader(page.name)
-    reader.feed(page.read_text(encoding="utf-8"))
-    for claimed in reader.found:
-        claimed.text = " ".join(claimed.text.split())
-    return reader.found
+    return list(_claimed(parse(page.read_text(encoding="utf-8")), page.name, "", []))
+
+
+def _claimed(element: Element, page: str, table: str, runs: list[str]) -> Iterator[Claimed]:
+    if element.tag == "table":
+        table = element.attributes["id"]
+    if element.tag in ("tr", "p"):
+        targets = (link.attributes["href"].partition("#run-") for link in element.all("a"))
+        runs = [run for file, _, run in targets if file == "runs.html" and run]
+    if element.tag == "td" or "data-file" in element.attributes:
+        number = element.tag == "td" and element.attributes.get("class") != "word"
+        yield Claimed(page, table, element.text, element.attributes, runs, number)
+    for child in element.elements:
+        yield from _claimed(child, page, table, runs)
 
 
 def problems(root: Path) -> Iterator[str]:
     """Yield what is wrong with the numbers of the site in `root`, a line each."""
     for page in sorted((root / "reports" / "site").glob("*.html")):
         for claimed in claimed_by(page):
-            place = f"{claimed.page}: {claimed.table}: {claimed.text!r}"
-            if claimed.is_traced:
-                wrong = _wrong(claimed, root)
-                if wrong:
-                    yield f"{place}: {wrong}"
-            elif claimed.number and claimed.table not in FACTS and re.match(r"[-+−<]?\d", claimed.text):
-                yield f"{place}: names no file"
+            wrong = problem(claimed, root)
+            if wrong:
+                yield f"{claimed.page}: {claimed.table}: {claimed.text!r}: {wrong}"
+
+
+def problem(claimed: Claimed, root: Path) -> str:
+    """Return why something is not what its file says, or nothing."""
+    if claimed.is_traced:
+        return _wrong(claimed, root)
+    untraced = claimed.number and claimed.table not in FACTS and re.match(r"[-+−<]?\d", claimed.text)
+    return "names no file" if untraced else ""
 
 
 def _wrong(claimed: Claimed, root: Path) -> str:
@@ -183,33 +158,19 @@ def _look_up(path: Path, key: str) -> list[Any]:
 
 def _rows(path: Path, key: str) -> list[Any]:
     name, _, query = key.partition("?")
-    wanted = dict(parse_qsl(query))
     rows = _table(path, path.stat().st_mtime_ns)
-    chosen = [row for row in rows if all(str(row[column]) == value for column, value in wanted.items())]
-    if not chosen:
+    for column, value in parse_qsl(query):
+        rows = rows[rows[column].astype(str) == value]
+    if rows.empty:
         raise KeyError(f"no row with {query}")
-    values = [row[name] for row in chosen]
-    kept = [value for value in values if not (isinstance(value, float) and math.isnan(value))]
-    return [_number(value) for value in kept]
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
+    return rows[name].dropna().tolist()
 
 
 @cache
-def _table(path: Path, changed: int) -> list[dict[str, Any]]:
+def _table(path: Path, changed: int) -> pd.DataFrame:
     if path.suffix == ".csv":
-        with path.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
-    import pyarrow.parquet as pq
-
-    return pq.read_table(path).to_pylist()
+        return pd.read_csv(path, dtype_backend="numpy_nullable")
+    return pd.read_parquet(path)
 
 
 @cache

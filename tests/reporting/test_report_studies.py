@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from multisk.errors import InputError
 from multisk.params import load_params
 from multisk.reporting import ReportSources
-from multisk.reporting.ablations import by_value, curve_figure, gain_figure, gain_table
+from multisk.reporting.ablations import curve_figure, gain_figure
 from multisk.reporting.inputs import Inputs
 from multisk.reporting.markdown import BEGIN, END
-from multisk.reporting.studies import StudyResult, gains, interval, read_studies
+from multisk.reporting.studies import StudyResult, gains, interval, interval_table, read_studies
 from multisk.reporting.trials import coinciding
 from multisk.reporting.wording import device_name, time_unit
 from multisk.results import headline
@@ -26,7 +26,7 @@ def test_pruned_trials_stay_out_of_means(complete):
     study = read_studies(ReportSources.below(complete))["anchors"]
     assert set(study.trials["state"]) == {"finished", "pruned"}
     assert len(study.means) == 6
-    table = by_value(study, "anchors", "mean").set_index("value")
+    table = interval_table(study.finished, ["anchors"], "mean").set_index("anchors")
     values = study.finished.loc[study.finished["anchors"] == 64, "mean"]
     assert table.loc[64, "mean"] == pytest.approx(values.mean())
     assert table.loc[64, "low"] < values.min() < values.max() < table.loc[64, "high"]
@@ -77,7 +77,7 @@ def test_gains_have_intervals_over_paired_seeds_and_one_scale(complete):
     study = read_studies(ReportSources.below(complete))["when"]
     pairs = gains(study)
     cell = pairs[(pairs["share"] == 0.25) & (pairs["misaligned"] == 0.5)]["gain/mean"]
-    table = gain_table(pairs, ["share", "misaligned"], "mean").set_index(["share", "misaligned"])
+    table = interval_table(pairs, ["share", "misaligned"], "gain/mean").set_index(["share", "misaligned"])
     assert tuple(table.loc[(0.25, 0.5)]) == pytest.approx((cell.mean(), *interval(list(cell))))
     figure = gain_figure(study)
     low, high = (f"{abs(end):.1f}" for end in interval(list(cell)))

@@ -1,6 +1,7 @@
 """The figures of studies: what one setting does, and how many settings act together."""
 
 from collections.abc import Mapping
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,9 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import MaxNLocator
 
 from multisk.reporting import wording
-from multisk.reporting.panels import NARROW, WIDE, Figure, Panel
-from multisk.reporting.studies import METHOD, StudyResult, gains, interval
-from multisk.reporting.svg import BLUE, GREY, INK, VERMILION, canvas, inline, theme
+from multisk.reporting.panels import NARROW, WIDE, Figure, Panel, panel
+from multisk.reporting.studies import METHOD, StudyResult, gains, interval_table
+from multisk.reporting.svg import BLUE, GREY, INK, VERMILION, canvas, theme
 
 WEIGHTS = ("modality_specific", "cross_modal", "audio")
 BINS = 4
@@ -44,13 +45,11 @@ def curve_figure(study: StudyResult) -> Figure:
     panels = []
     for key in filter(study.is_numeric, study.space):
         for objective in study.watched:
-            table = by_value(study, key, objective)
-            level = study.chance(objective)
-            with theme():
-                drawing = _curve(study, key, objective, table, level)
+            table, level = interval_table(study.finished, [key], objective), study.chance(objective)
             title = f"{wording.objective_name(objective)}, by {wording.setting_name(key)}"
-            means = ", ".join(f"{row.mean:.1f} at {row.value:g}" for row in table.itertuples())
+            means = ", ".join(f"{row['mean']:.1f} at {row[key]:g}" for row in table.to_dict("records"))
             end = "" if level is None else f" Chance: {level:.1f}."
+            drawing = _curve(study, key, objective, table, level)
             panels.append(_panel(study, drawing, title, f"Means: {means}.{end}"))
     drawn = (
         "Points: seeds. Line: mean over seeds; bars: its 95 % interval (Student's t, over seeds)."
@@ -71,30 +70,23 @@ def _made(study: StudyResult) -> str:
     )
 
 
-def by_value(study: StudyResult, key: str, objective: str) -> pd.DataFrame:
-    """Return mean, low and high of an objective for each value of a setting."""
-    rows = []
-    for value, found in study.finished.groupby(key):
-        values = list(found[objective])
-        rows.append((value, float(np.mean(values)), *interval(values), len(values)))
-    return pd.DataFrame(rows, columns=["value", "mean", "low", "high", "seeds"])
-
-
 def gain_figure(study: StudyResult) -> Figure:
     """Draw what SSPC gains over the contrastive loss alone, by what the data are like."""
     pairs, panels = gains(study), []
     keys = [key for key in study.space if key != METHOD]
-    tables = {name: gain_table(pairs, keys, name) for name in study.watched if len(keys) >= 2 and len(pairs)}
+    tables = {
+        name: interval_table(pairs, keys[:2], f"gain/{name}")
+        for name in study.watched
+        if len(keys) >= 2 and len(pairs)
+    }
     limit = max((float(table["mean"].abs().max()) for table in tables.values()), default=0.0)
     for objective, table in tables.items():
-        with theme():
-            drawing = _gain_map(table, keys, max(limit, 0.1))
         title = f"SSPC minus Contrastive, {wording.objective_name(objective)}"
         cells = ", ".join(
             f"{_gain(row, ' ')} at {keys[0]} {row[keys[0]]} and {keys[1]} {row[keys[1]]}"
             for row in table.to_dict("records")
         )
-        panels.append(_panel(study, drawing, title, f"{cells}."))
+        panels.append(_panel(study, _gain_map(table, keys, max(limit, 0.1)), title, f"{cells}."))
     intervals = "in brackets its 95 % interval (Student's t, over seeds); " if study.seeds > 1 else ""
     caption = (
         "Points of R@10 that SSPC gains over the contrastive loss alone, mean of differences paired by seed; "
@@ -103,15 +95,6 @@ def gain_figure(study: StudyResult) -> Figure:
     )
     data = pairs.assign(study=study.study)
     return Figure(f"sweep-{study.study}-gain", "What SSPC gains", caption, tuple(panels), data)
-
-
-def gain_table(pairs: pd.DataFrame, keys: list[str], objective: str) -> pd.DataFrame:
-    """Return mean, low and high of an objective's paired gains for each pair of settings."""
-    rows = []
-    for (column, row), found in pairs.groupby(keys[:2]):
-        values = list(found[f"gain/{objective}"])
-        rows.append((column, row, float(np.mean(values)), *interval(values)))
-    return pd.DataFrame(rows, columns=[*keys[:2], "mean", "low", "high"])
 
 
 def _gain(row: Mapping[Any, Any], between: str) -> str:
@@ -127,13 +110,10 @@ def importance_figure(study: StudyResult) -> Figure | None:
     panels = []
     for objective, shares in importance["values"].items():
         ranked = pd.Series(shares).sort_values()
-        with theme():
-            drawing = _bars(ranked)
-        title = wording.objective_name(objective)
         text = ", ".join(
             f"{wording.setting_name(str(key))} {share:.2f}" for key, share in ranked[::-1].items()
         )
-        panels.append(_panel(study, drawing, title, f"{text}."))
+        panels.append(_panel(study, _bars(ranked), wording.objective_name(objective), f"{text}."))
     caption = (
         f"Importance of each setting, by Optuna's evaluator {importance['evaluator']}. Few trials make rough "
         "shares."
@@ -153,15 +133,11 @@ def weight_figure(study: StudyResult) -> Figure | None:
     if len(weights) < 2:
         return None
     panels = []
-    pairs = [(x, y) for index, x in enumerate(weights) for y in weights[index + 1 :]]
     for objective in study.objectives:
-        for x, y in pairs:
-            with theme():
-                drawing = _weight_map(study, x, y, objective)
-            title = (
-                f"{wording.objective_name(objective)}: "
-                f"{wording.setting_name(x)} and {wording.setting_name(y)} terms"
-            )
+        for x, y in combinations(weights, 2):
+            terms = f"{wording.setting_name(x)} and {wording.setting_name(y)} terms"
+            drawing = _weight_map(study, x, y, objective)
+            title = f"{wording.objective_name(objective)}: {terms}"
             panels.append(_panel(study, drawing, title, f"{len(study.means)} trials."))
     caption = (
         "Loss weights in pairs: the mean of the trials whose weights lie in a cell; empty cells had no "
@@ -174,10 +150,8 @@ def parallel_figure(study: StudyResult) -> Figure:
     """Draw each trial as a line through what was varied and what it reached."""
     panels = []
     for objective in study.objectives:
-        with theme():
-            drawing = _parallel(study, objective)
         title = f"{wording.objective_name(objective)}: the best {GOOD_SHARE:.0%} and the others"
-        panels.append(_panel(study, drawing, title, f"{len(study.means)} trials."))
+        panels.append(_panel(study, _parallel(study, objective), title, f"{len(study.means)} trials."))
     caption = (
         "Parallel coordinates: a line per trial, from setting to setting to what it reached. Each axis runs "
         "from its smallest to its largest value, which are written at its ends."
@@ -189,14 +163,14 @@ def pareto_figure(study: StudyResult) -> Figure:
     """Draw both objectives of each trial and the front of those that no other beats in both."""
     first, second = study.objectives
     front = study.means[study.means["pareto"].astype(bool)].sort_values(first)
-    with theme():
-        drawing = _pareto(study, front)
     ends = ", ".join(
         f"trial {row['number']}: {row[first]:.1f} and {row[second]:.1f}" for row in front.to_dict("records")
     )
     names = f"{wording.objective_name(first)} and {wording.objective_name(second)}"
     caption = "Filled points: trials that no other beats in both domains, with their numbers."
-    return _figure(study, "pareto", "Pareto front", caption, [_panel(study, drawing, names, f"{ends}.")])
+    return _figure(
+        study, "pareto", "Pareto front", caption, [_panel(study, _pareto(study, front), names, f"{ends}.")]
+    )
 
 
 def cost_figure(study: StudyResult) -> Figure | None:
@@ -205,13 +179,11 @@ def cost_figure(study: StudyResult) -> Figure | None:
         return None
     panels = []
     time, length = wording.time_unit(study.means["seconds"])
-    data = study.means.assign(**{time: study.means["seconds"] / length})
-    for column, unit in ((time, time), ("peak_mb", "peak memory (MB)")):
-        if data[column].notna().any():
-            with theme():
-                drawing = _by_trial(data, column, unit)
-            text = f"{data[column].min():.1f} to {data[column].max():.1f} over {len(data)} trials."
-            panels.append(_panel(study, drawing, unit, text))
+    trials = study.means.set_index("number")
+    for unit, values in ((time, trials["seconds"] / length), ("peak memory (MB)", trials["peak_mb"])):
+        if values.notna().any():
+            text = f"{values.min():.1f} to {values.max():.1f} over {len(values)} trials."
+            panels.append(_panel(study, _by_trial(values, unit), unit, text))
     caption = (
         f"A point per finished trial: {time} summed over its seeds, and the largest peak of memory of the "
         f"processes that trained them. {wording.PEAK}"
@@ -221,24 +193,24 @@ def cost_figure(study: StudyResult) -> Figure | None:
 
 def _figure(study: StudyResult, kind: str, title: str, caption: str, panels: list[Panel]) -> Figure:
     name = f"sweep-{study.study}"
-    numbered = tuple(panels)
-    return Figure(f"{name}-{kind}", title, caption, numbered, study.trials, csv=name)
+    return Figure(f"{name}-{kind}", title, caption, tuple(panels), study.trials, csv=name)
 
 
 def _panel(study: StudyResult, drawing: Drawing, title: str, text: str) -> Panel:
     letters = "".join(letter if letter.isalnum() else "-" for letter in title.lower())
-    return Panel(title, inline(drawing, f"{study.study}-{letters}", f"{title}. {text}"))
+    return panel(drawing, f"{study.study}-{letters}", title, text)
 
 
+@theme()
 def _curve(
     study: StudyResult, key: str, objective: str, table: pd.DataFrame, chance: float | None
 ) -> Drawing:
     drawing = canvas(WIDE, 2.6)
     axes = drawing.subplots()
     axes.plot(study.finished[key], study.finished[objective], "o", color=GREY, markersize=4, alpha=0.8)
-    axes.plot(table["value"], table["mean"], "-D", color=VERMILION, markersize=5)
+    axes.plot(table[key], table["mean"], "-D", color=VERMILION, markersize=5)
     bars = table.dropna(subset="low")
-    axes.vlines(bars["value"], bars["low"], bars["high"], color=VERMILION, linewidth=1.4)
+    axes.vlines(bars[key], bars["low"], bars["high"], color=VERMILION, linewidth=1.4)
     _value_axis(axes, study, key)
     top = max(
         float(study.finished[objective].max()), float(bars["high"].max() if len(bars) else 0), chance or 0
@@ -262,6 +234,7 @@ def _value_axis(axes: Axes, study: StudyResult, key: str) -> None:
     axes.set_xlabel(wording.setting_name(key))
 
 
+@theme()
 def _gain_map(table: pd.DataFrame, keys: list[str], limit: float) -> Drawing:
     texts = table.assign(text=[_gain(row, "\n") for row in table.to_dict("records")])
     means, written = (of.pivot(index=keys[1], columns=keys[0]) for of in (table, texts))
@@ -276,6 +249,7 @@ def _gain_map(table: pd.DataFrame, keys: list[str], limit: float) -> Drawing:
     return drawing
 
 
+@theme()
 def _bars(ranked: pd.Series) -> Drawing:
     drawing = canvas(NARROW, 0.7 + 0.26 * len(ranked))
     axes = drawing.subplots()
@@ -289,15 +263,16 @@ def _bars(ranked: pd.Series) -> Drawing:
     return drawing
 
 
+@theme()
 def _weight_map(study: StudyResult, x: str, y: str, objective: str) -> Drawing:
+    from scipy.stats import binned_statistic_2d
+
     drawing = canvas(NARROW, 2.7)
     axes = drawing.subplots()
     trials = study.means
     across, up = _edges(study, x), _edges(study, y)
     xs, ys, values = (trials[key].to_numpy(dtype=float) for key in (x, y, objective))
-    sums = np.histogram2d(xs, ys, bins=[across, up], weights=values)[0]
-    counts = np.histogram2d(xs, ys, bins=[across, up])[0]
-    means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
+    means = binned_statistic_2d(xs, ys, values, bins=[across, up]).statistic
     mesh = axes.pcolormesh(across, up, means.T, cmap="cividis", rasterized=True)
     axes.plot(xs, ys, "o", color="#ffffff", markeredgecolor="#000000", markersize=4, markeredgewidth=0.7)
     if study.is_log(x):
@@ -320,6 +295,7 @@ def _edges(study: StudyResult, key: str) -> np.ndarray:
     return spread(*ends, BINS + 1)
 
 
+@theme()
 def _parallel(study: StudyResult, objective: str) -> Drawing:
     from pandas.plotting import parallel_coordinates
 
@@ -362,6 +338,7 @@ def _axis_name(trials: pd.DataFrame, key: str, study: StudyResult) -> str:
     return f"{trials[key].min():.3g} to {trials[key].max():.3g}\n{words}"
 
 
+@theme()
 def _pareto(study: StudyResult, front: pd.DataFrame) -> Drawing:
     drawing = canvas(WIDE, 3)
     axes = drawing.subplots()
@@ -376,10 +353,11 @@ def _pareto(study: StudyResult, front: pd.DataFrame) -> Drawing:
     return drawing
 
 
-def _by_trial(data: pd.DataFrame, column: str, unit: str) -> Drawing:
+@theme()
+def _by_trial(values: pd.Series, unit: str) -> Drawing:
     drawing = canvas(NARROW, 2.1)
     axes = drawing.subplots()
-    axes.plot(data["number"], data[column], "o", color=BLUE, markersize=5)
-    axes.set(xlabel="trial", ylabel=unit, ylim=(0, 1.15 * float(data[column].max())))
+    axes.plot(values.index, values, "o", color=BLUE, markersize=5)
+    axes.set(xlabel="trial", ylabel=unit, ylim=(0, 1.15 * float(values.max())))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return drawing

@@ -6,6 +6,8 @@ from urllib.parse import quote, urlencode
 
 import pandas as pd
 
+from multisk.reporting import wording
+
 NOTHING = "–"
 DATA = "reports/site/data"  # where the site keeps its tables as CSV
 
@@ -94,6 +96,12 @@ class Cell:
 def texts(*values: str) -> tuple[Cell, ...]:
     """Return cells that only say something."""
     return tuple(Cell(value) for value in values)
+
+
+def over_seeds(values: Sequence[float], file: str, key: str, *, digits: int = 1, best: bool = False) -> Cell:
+    """Return the mean and the standard deviation of a number over seeds; its value where there is one."""
+    made = "mean ± sd" if len(values) > 1 else "value"
+    return Cell(wording.mean_and_spread(values, digits), at(file, key, made), best)
 
 
 def linked(links: Sequence[Link]) -> Cell:

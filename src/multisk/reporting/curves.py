@@ -8,19 +8,20 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure as Drawing
 
 from multisk.reporting import wording
+from multisk.reporting.order import groups
 from multisk.reporting.panels import (
     WIDE,
     Figure,
     Looks,
     Panel,
     Scale,
-    cells,
     curves,
     ends,
     lines,
+    panel,
     plain_values,
 )
-from multisk.reporting.svg import canvas, inline, theme
+from multisk.reporting.svg import canvas, theme
 from multisk.results import ordered
 
 BANDS = "lines are means over seeds, bands span the seeds."
@@ -70,12 +71,9 @@ def sspc_figure(training: pd.DataFrame, scale: Scale) -> Figure:
     for side, title in SIDES.items():
         rows = data[data["family"] == side]
         if len(rows):
-            with theme():
-                drawing = _three_by_three(rows, scale)
-            text = " ".join(
-                f"{name}: {ends(found, 'of')}" for name, found in rows.groupby("method", sort=False)
-            )
-            panels.append(Panel(title, inline(drawing, f"sspc-{side}", f"{title}. {text}")))
+            methods = rows.groupby("method", sort=False)
+            text = " ".join(f"{name}: {ends(found, 'of')}" for name, found in methods)
+            panels.append(panel(_three_by_three(rows, scale), f"sspc-{side}", title, text))
     caption = (
         "SSPC's 18 terms (binary cross-entropy, unweighted) in pretraining, a row per modality whose anchors "
         f"are used, a column per modality of the data; the diagonal has one modality. {BANDS.capitalize()}"
@@ -140,13 +138,14 @@ def _by_run(
 ) -> tuple[Panel, ...]:
     panels: list[Panel] = []
     data = _named(data, scale)
-    for (stage, benchmark), rows in cells(data, ("stage", "benchmark")):
+    for (stage, benchmark), rows in groups(data, ("stage", "benchmark")):
         run = "pretraining" if stage == "pretrain" else f"fine-tuning, {label(benchmark)}"
         place = f"{name}-{len(panels)}"
         panels.append(curves(rows, "method", scale, name=place, title=f"{prefix}{run}", unit=unit))
     return tuple(panels)
 
 
+@theme()
 def _three_by_three(rows: pd.DataFrame, scale: Scale) -> Drawing:
     drawing = canvas(WIDE, 3.6)
     grid = drawing.subplots(3, 3, sharex=True, sharey=True)

@@ -1,6 +1,6 @@
 """The tables of what ran: corpora, extractors, runs, minutes and memory."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -163,34 +163,48 @@ def records(runs: pd.DataFrame, beside: Mapping[str, Sequence[str]]) -> Table:
     caption = (
         "Every run: its id in MLflow, its commit (* with uncommitted changes; the difference is kept beside "
         "the record), the command that made it, its record and what lies beside it. "
-        "`multisk reproduce` with the id of a run prints what it takes to repeat it."
+        "multisk reproduce with the id of a run prints what it takes to repeat it."
     )
-    heads = ("run", "MLflow run", "commit", unit[0], "status", "made by", "record", "beside it")
-    return Table("records", caption.replace("`", ""), heads, tuple(bodies), words=3, after=4)
+    return Table("records", caption, (*record_heads(unit), "beside it"), tuple(bodies), words=3, after=4)
+
+
+def _record(run: Mapping[Any, Any], unit: tuple[str, int], beside: Sequence[str]) -> Row:
+    seed = "" if pd.isna(run["seed"]) else f"seed {run['seed']:.0f}"
+    parts = (wording.method_name(run["method"]), run["benchmark"], run["corpus"], seed)
+    name = " ".join(filter(None, parts)) or run["stage"]
+    files = Cell(" ".join(beside) or NOTHING, code=True)
+    return record_row(run, name, unit, lambda key: at(run["file"], key), files)
+
+
+def record_heads(unit: tuple[str, int]) -> tuple[str, ...]:
+    """Return the heads of the cells that every run has."""
+    return ("run", "MLflow run", "commit", unit[0], "status", "made by", "record")
+
+
+def record_row(
+    run: Mapping[Any, Any], name: str, unit: tuple[str, int], where: Callable[[str], Origin], *more: Cell
+) -> Row:
+    """Return a run's row; `where` says where its id and its seconds stand."""
+    commit = f"{run['git_commit'][:12] or NOTHING}{'*' if run['git_dirty'] else ''}"
+    cells = (
+        Cell(name),
+        Cell(run["run_id"], where("run_id"), code=True) if run["run_id"] else Cell("not mirrored"),
+        Cell(commit, code=True),
+        taken(run["seconds"], unit, where("seconds")) if pd.notna(run["seconds"]) else Cell(NOTHING),
+        Cell(run["status"], mark=run["status"]),
+        Cell(run["command"], at(run["file"], "command"), code=True)
+        if run["command"]
+        else Cell("no record here"),
+        Cell(run["file"], code=True),
+        *more,
+    )
+    return Row(cells, id=run_anchor(run["run_key"]), data={"record": run["file"], "run": run["run_id"]})
 
 
 def taken(seconds: float, unit: tuple[str, int], origin: Origin) -> Cell:
     """Return a time in a unit of wording.time_unit."""
     name, length = unit
     return Cell(f"{seconds / length:.1f}", replace(origin, made=name))
-
-
-def _record(run: Mapping[Any, Any], unit: tuple[str, int], beside: Sequence[str]) -> Row:
-    seed = "" if pd.isna(run["seed"]) else f"seed {run['seed']:.0f}"
-    parts = (wording.method_name(run["method"]), run["benchmark"], run["corpus"], seed)
-    commit = f"{run['git_commit'][:12] or NOTHING}{'*' if run['git_dirty'] else ''}"
-    known = pd.notna(run["seconds"])
-    cells = (
-        Cell(" ".join(filter(None, parts)) or run["stage"]),
-        Cell(run["run_id"], at(run["file"], "run_id"), code=True) if run["run_id"] else Cell("not mirrored"),
-        Cell(commit, code=True),
-        taken(run["seconds"], unit, at(run["file"], "seconds")) if known else Cell(NOTHING),
-        Cell(run["status"], mark=run["status"]),
-        Cell(run["command"], at(run["file"], "command"), code=True),
-        Cell(run["file"], code=True),
-        Cell(" ".join(beside) or NOTHING, code=True),
-    )
-    return Row(cells, id=run_anchor(run["run_key"]), data={"record": run["file"], "run": run["run_id"]})
 
 
 def _distinct(values: pd.Series) -> list[str]:

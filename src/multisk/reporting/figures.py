@@ -10,19 +10,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from matplotlib.lines import Line2D
 
+from multisk.evaluation.ranking import found
 from multisk.reporting import wording
+from multisk.reporting.order import groups
 from multisk.reporting.panels import (
     NARROW,
     WIDE,
     Figure,
     Panel,
     Scale,
-    cells,
     legend_above,
     lines,
     means,
+    panel,
 )
-from multisk.reporting.svg import INK, PAPER, canvas, inline, theme
+from multisk.reporting.svg import INK, PAPER, canvas, theme
 from multisk.results import SETTINGS, headline, ordered
 
 KINDS: Mapping[str, dict[str, Any]] = {  # how the assignments of a method and their baselines are marked
@@ -47,11 +49,10 @@ def headline_figure(
         if rows.empty:
             panels.append(Panel(title, None))
             continue
-        with theme():
-            drawing = _seed_points(rows, level, scale, limit)
         end = "" if level is None else f"; chance {level:.1f}"
-        alt = f"{title}. Mean R@10 in percent: {means(rows, ['method'], 'value', 1)}{end}."
-        panels.append(Panel(title, inline(drawing, f"headline-{len(panels)}", alt)))
+        text = f"Mean R@10 in percent: {means(rows, ['method'], 'value', 1)}{end}."
+        drawing = _seed_points(rows, level, scale, limit)
+        panels.append(panel(drawing, f"headline-{len(panels)}", title, text))
     caption = (
         "R@10 in percent, text → video+audio (EAO: of the fused pair; methods without audio: of video alone; "
         "the others: of the mean of the two normalised embeddings). One marker per seed; the bar and the "
@@ -69,14 +70,12 @@ def recall_figure(
     """
     data = _named(_recalls(headline(ranks), sizes["complete"].to_dict()))
     panels: list[Panel] = []
-    for (benchmark, setting), rows in cells(data, ("benchmark", "setting")):
+    for (benchmark, setting), rows in groups(data, ("benchmark", "setting")):
         complete, present = (int(sizes[which].to_dict()[benchmark]) for which in ("complete", "present"))
-        with theme():
-            drawing = _recall_curves(rows, complete, present, scale)
-        title, ten = f"{label(benchmark)}, {setting}", rows[rows["K"] == 10]
-        at_ten = f"; at 10: {means(ten, ['method'], 'recall', 1)}" if len(ten) else ""
-        alt = f"{title}: R@K for K from 1 to {complete}{at_ten}."
-        panels.append(Panel(title, inline(drawing, f"recall-{len(panels)}", alt)))
+        ten = means(rows[rows["K"] == 10], ["method"], "recall", 1)
+        text = f"R@K for K from 1 to {complete}; at 10: {ten}."
+        drawing = _recall_curves(rows, complete, present, scale)
+        panels.append(panel(drawing, f"recall-{len(panels)}", f"{label(benchmark)}, {setting}", text))
     caption = (
         "R@K at every K, same direction. Lines are means over seeds, bands span the seeds, the dotted line "
         "is chance. A clip without a file counts as an error, so a curve may end below 100 %."
@@ -89,12 +88,10 @@ def nmi_figure(nmi: pd.DataFrame, scale: Scale) -> Figure:
     data = _named(nmi).assign(modality=nmi["modality"].map(wording.modality_name))
     limit = 1.1 * max(data["nmi"].max(), 0.05)
     panels: list[Panel] = []
-    for (space, label), rows in cells(data, ("space", "label")):
-        with theme():
-            drawing = _information(rows, scale, limit)
-        title = f"{label}, {space} space"
-        alt = f"{title}. Mean NMI: {means(rows, ['modality', 'method', 'kind'], 'nmi', 3)}."
-        panels.append(Panel(title, inline(drawing, f"nmi-{len(panels)}", alt)))
+    for (space, label), rows in groups(data, ("space", "label")):
+        text = f"Mean NMI: {means(rows, ['modality', 'method', 'kind'], 'nmi', 3)}."
+        drawing = _information(rows, scale, limit)
+        panels.append(panel(drawing, f"nmi-{len(panels)}", f"{label}, {space} space", text))
     caption = (
         "Normalised mutual information (NMI) of each clip's most similar anchor and what the rendered clip "
         "shows, over the close domain's test clips: a row per method, a column per modality. Marks: means "
@@ -110,16 +107,14 @@ def anchor_figure(counts: pd.DataFrame, label: str = "thing") -> Figure:
     data = counts[(counts["label"] == label) & (counts["count"] > 0)]
     data = data[data["seed"] == data["seed"].min()]
     panels: list[Panel] = []
-    for (method, space, modality), rows in cells(data, ("method", "space", "modality")):
+    for (method, space, modality), rows in groups(data, ("method", "space", "modality")):
         table = rows.pivot_table(index="value", columns="anchor", values="count", aggfunc="sum", fill_value=0)
         shares = _sorted_blocks(table / table.sum())
-        with theme():
-            drawing = _heat_map(shares, label)
         owner = f"{wording.method_name(method)}: " if data["method"].nunique() > 1 else ""
         used = f"{shares.shape[1]} anchors in use"
         title = f"{owner}{wording.modality_name(modality)}, {space} space: {used}"
-        alt = f"{title}; the largest share of one {label} is {100 * shares.max().max():.0f} %."
-        panels.append(Panel(title, inline(drawing, f"anchors-{len(panels)}", alt)))
+        text = f"The largest share of one {label} is {100 * shares.max().max():.0f} %."
+        panels.append(panel(_heat_map(shares, label), f"anchors-{len(panels)}", title, text))
     caption = (
         f"Each column is an anchor, each row a {label}: the share of the anchor's clips that show it (first "
         "seed). Anchors are sorted by what they hold most; a clean staircase would mean one anchor, one "
@@ -132,6 +127,7 @@ def _named(data: pd.DataFrame) -> pd.DataFrame:
     return data.assign(method=data["method"].map(wording.method_name))
 
 
+@theme()
 def _seed_points(rows: pd.DataFrame, chance: float | None, scale: Scale, limit: float) -> Drawing:
     drawing = canvas(WIDE, 0.65 + 0.3 * len(scale.names))
     axes = drawing.subplots()
@@ -156,6 +152,7 @@ def _seed_points(rows: pd.DataFrame, chance: float | None, scale: Scale, limit: 
     return drawing
 
 
+@theme()
 def _recall_curves(rows: pd.DataFrame, complete: int, present: int, scale: Scale) -> Drawing:
     drawing = canvas(WIDE, 2.6)
     axes = drawing.subplots()
@@ -173,18 +170,14 @@ def _recall_curves(rows: pd.DataFrame, complete: int, present: int, scale: Scale
 def _recalls(ranks: pd.DataFrame, complete: Mapping[Hashable, float]) -> pd.DataFrame:
     keys = ["method", "benchmark", "setting", "seed", "direction", "file", "run_key"]
     rows = []
-    for run, found in ranks.groupby(keys, sort=False)["rank"]:
+    for run, ranks_of in ranks.groupby(keys, sort=False)["rank"]:
         size = int(complete[run[1]])
         steps = sorted({10, *(round(size ** (i / 60)) for i in range(61))})
-        rows += [(*run, k, 100 * int(_found(found, k).sum()) / size) for k in steps]
+        rows += [(*run, k, 100 * int(found(ranks_of.to_numpy(), k).sum()) / size) for k in steps]
     return pd.DataFrame(rows, columns=[*keys, "K", "recall"])
 
 
-def _found(ranks: pd.Series, k: int) -> pd.Series:
-    # The metrics' rule for ties: mean rank 5.5 counts for R@5, but 1.5 not for R@1.
-    return ranks == 1 if k == 1 else ranks < k + 1
-
-
+@theme()
 def _information(rows: pd.DataFrame, scale: Scale, limit: float) -> Drawing:
     """Draw a row of marks per method, side by side for each modality, with one legend."""
     methods = ordered(rows["method"], scale.names)
@@ -213,6 +206,7 @@ def _marks(axes: Axes, row: int, nmi: pd.Series, colour: str) -> None:
             axes.plot([values.mean()], [row], color=tone, **look)
 
 
+@theme()
 def _heat_map(shares: pd.DataFrame, label: str) -> Drawing:
     drawing = canvas(NARROW, 0.6 + 0.17 * len(shares))
     axes = drawing.subplots()

@@ -64,7 +64,7 @@ class Inputs:
             runs=measured.runs,
             training=ledger.traced(read_training(sources)),
             ranks=ledger.traced(measured.ranks),
-            gallery=read_evaluations(sources, "gallery", GALLERY_COLUMNS),
+            gallery=ledger.traced(read_evaluations(sources, "gallery", GALLERY_COLUMNS)),
             nmi=ledger.traced(read_evaluations(sources, "anchors_nmi", NMI_COLUMNS)),
             counts=ledger.traced(read_evaluations(sources, "anchors_counts", COUNT_COLUMNS)),
             strategies=ledger.traced(read_evaluations(sources, "strategies", STRATEGY_COLUMNS)),

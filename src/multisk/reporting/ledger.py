@@ -2,7 +2,6 @@
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -19,20 +18,6 @@ class Ledger:
 
     runs: pd.DataFrame  # of read_runs
 
-    def find(self, stage: str, method: str, seed: int, benchmark: str = "") -> Mapping[Hashable, Any] | None:
-        """Return a run's row, or None where no record of it was left."""
-        return self._by_place.get((stage, method, benchmark, seed))
-
-    @cached_property
-    def _by_place(self) -> dict[tuple[str, str, str, int], Mapping[Hashable, Any]]:
-        runs = self.runs.dropna(subset="seed").to_dict("records")
-        return {(run["stage"], run["method"], run["benchmark"], int(run["seed"])): run for run in runs}
-
-    def href(self, stage: str, method: str, seed: int, benchmark: str = "") -> str:
-        """Return the link to a run; to the page of runs where no record of it was left."""
-        run = self.find(stage, method, seed, benchmark)
-        return run_href(run["run_key"]) if run else "runs.html"
-
     def links_to(self, records: Iterable[str]) -> list[Link]:
         """Return links to runs, by their records' files."""
         chosen = self.runs[self.runs["file"].isin(list(records))]
@@ -41,7 +26,7 @@ class Ledger:
     def traced(self, data: pd.DataFrame) -> pd.DataFrame:
         """Add the column run_key: of the run of a row's stage, or of the evaluation where it names none.
 
-        One evaluation covers both benchmarks, so its place has none.
+        One evaluation covers both benchmarks, so its place has none. Empty where no record was left.
         """
         keys = self.runs.drop_duplicates(PLACE, keep="last").set_index(PLACE)["run_key"]
         places = data if "stage" in data else data.assign(stage="evaluate", benchmark="")
@@ -54,9 +39,15 @@ def _name(run: Mapping[Hashable, Any]) -> str:
     return " ".join(filter(None, (wording.method_name(run["method"]), run["benchmark"], seed)))
 
 
+def seed_links(traced: pd.DataFrame, name: str = "seed") -> list[Link]:
+    """Return a link to the run of each seed."""
+    runs = traced.drop_duplicates("seed").sort_values("seed").to_dict("records")
+    return [Link(f"{name} {run['seed']}", run_href(run["run_key"])) for run in runs]
+
+
 def run_href(run_key: str) -> str:
-    """Return the link to a run on the page of runs."""
-    return f"runs.html#{run_anchor(run_key)}"
+    """Return the link to a run on the page of runs; to the page alone where no record was left."""
+    return f"runs.html#{run_anchor(run_key)}" if run_key else "runs.html"
 
 
 def run_anchor(run_key: str) -> str:

@@ -18,7 +18,7 @@ def results_markdown(inputs: Inputs) -> str:
     """Return the headline direction's results as a table, with chance."""
     if inputs.metrics.empty:
         return "Not run: no metrics; `dvc repro` makes them.\n"
-    found = headline(inputs.metrics), inputs.chance, inputs.params, inputs.ledger
+    found = headline(inputs.metrics), inputs.chance, inputs.params
     table = tables.result_table("results", "", *found).frame().rename(columns={"": "benchmark, setting"})
     return f"{_head(inputs)}\n\n{table.to_markdown(index=False, disable_numparse=True)}\n"
 

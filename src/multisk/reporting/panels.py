@@ -1,8 +1,8 @@
 """What all figures are made of: small panels, one scale of colours, curves, texts for who cannot see them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import cycle, product
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -10,27 +10,18 @@ import pandas as pd
 import seaborn as sns
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import FuncFormatter
 
 from multisk.reporting import wording
 from multisk.reporting.svg import COLOURS, GREY, canvas, inline, theme
-from multisk.results import SETTINGS, ordered
+from multisk.results import ordered
 
 WIDE, NARROW = 4.2, 3.4  # inches: two or three panels beside each other on a wide page
 # The first look is SSPC's alone. The others' lists have 5, 7 and 6 entries: pairs of looks repeat late.
 MARKERS = ("D", "o", "s", "^", "v", "P", "X", "p")
 DASHES = ("", (4, 1.5), (1.5, 1), (6, 1.5, 1.5, 1.5), (8, 2), (3, 3), (4, 1, 1, 1, 1, 1))
 LABELS = 8  # so many lines carry their names at their ends; more need a legend
-PREFERRED: Mapping[str, Sequence[str]] = {
-    "setting": SETTINGS,
-    "benchmark": ("", *wording.DOMAINS),
-    "stage": ("pretrain", "finetune"),
-    "space": ("input", "joint"),
-    "modality": tuple(wording.MODALITIES),
-    "label": ("action", "thing", "place"),
-    "method": ("sspc",),
-    "kind": ("anchors", "k-means", "shuffled"),
-}
 
 
 @dataclass(frozen=True)
@@ -107,16 +98,21 @@ class Looks:
         return dict(zip(self.names, cycle(DASHES), strict=False))
 
 
+def panel(drawing: Drawing, name: str, title: str, text: str) -> Panel:
+    """Return a drawing as a panel, its ids below `name`; the text is for who cannot see it."""
+    return Panel(title, inline(drawing, name, f"{title}. {text}"))
+
+
+@theme()
 def curves(rows: pd.DataFrame, hue: str, looks: Scale | Looks, *, name: str, title: str, unit: str) -> Panel:
     """Draw `value` by `step`: means over seeds with bands that span them, told apart by colour and dashes."""
-    with theme():
-        drawing = canvas(NARROW, 2.4)
-        axes = drawing.subplots()
-        lines(axes, rows, "step", "value", hue, looks)
-        axes.set(xlabel="step", ylabel=unit)
-        plain_values(axes, rows["value"])
-        named_lines(axes, rows, "step", "value", hue, looks)
-    return Panel(title, inline(drawing, name, f"{title}. {ends(rows, hue)}"))
+    drawing = canvas(NARROW, 2.4)
+    axes = drawing.subplots()
+    lines(axes, rows, "step", "value", hue, looks)
+    axes.set(xlabel="step", ylabel=unit)
+    plain_values(axes, rows["value"])
+    named_lines(axes, rows, "step", "value", hue, looks)
+    return panel(drawing, name, title, ends(rows, hue))
 
 
 def lines(axes: Axes, rows: pd.DataFrame, x: str, y: str, hue: str, looks: Scale | Looks) -> None:
@@ -193,17 +189,6 @@ def _columns(labels: Sequence[str], inches: float) -> int:
         if sum(0.4 + 0.065 * letters for letters in widest) <= inches:
             return columns
     return 1
-
-
-def cells(data: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
-    """Yield the groups in the page's order: pretraining before fine-tuning, zero-shot before fine-tuned."""
-    values = [ordered(data[key], PREFERRED.get(key, ())) for key in keys]
-    for cell in product(*values):
-        rows = data
-        for key, value in zip(keys, cell, strict=True):
-            rows = rows[rows[key] == value]
-        if len(rows):
-            yield cell, rows
 
 
 def means(rows: pd.DataFrame, keys: list[str], value: str, digits: int) -> str:

@@ -10,9 +10,9 @@ from multisk.methods.recipes import Recipe
 from multisk.params import Params
 from multisk.reporting import wording
 from multisk.reporting.cells import Cell, Link, Row, Table, at, linked, plain
-from multisk.reporting.ledger import Ledger
+from multisk.reporting.ledger import seed_links
 from multisk.reporting.published_tables import DATASETS
-from multisk.reporting.tables import over_seeds, seed_links
+from multisk.reporting.tables import metric_cell
 from multisk.results import SETTINGS, headline, ordered
 
 NOT_RUN = "not run"
@@ -22,7 +22,6 @@ def recipe_table(
     recipes: Mapping[str, Recipe],
     metrics: pd.DataFrame,
     params: Params,
-    ledger: Ledger,
     folder: str,
     published: Mapping[str, Link],
 ) -> Table:
@@ -40,10 +39,7 @@ def recipe_table(
         "sizes. Published: R@10 of others in their own setting; it compares with nothing in this row."
     )
     order = ordered(recipes, params.methods)
-    rows = (
-        _row(recipes[name], found[found["method"] == name], places, ledger, folder, published)
-        for name in order
-    )
+    rows = (_row(recipes[name], found[found["method"] == name], places, folder, published) for name in order)
     return plain("recipes", caption, heads, rows, words=2, after=3)
 
 
@@ -64,7 +60,6 @@ def _row(
     recipe: Recipe,
     found: pd.DataFrame,
     places: list[tuple[str, str]],
-    ledger: Ledger,
     folder: str,
     published: Mapping[str, Link],
 ) -> Row:
@@ -78,19 +73,15 @@ def _row(
         _expected(recipe.memory_gib, file, "memory_gib"),
         Cell(recipe.command, code=True),
         linked(links) if links else Cell("no number"),
-        seed_links(ledger, recipe.name, sorted(found["seed"].unique())),
+        linked(seed_links(found)),
     )
     return Row(cells, id=f"recipe-{recipe.name}")
 
 
 def _reached(found: pd.DataFrame, places: list[tuple[str, str]]) -> Iterator[Cell]:
     for benchmark, setting in places:
-        rows = found[(found["benchmark"] == benchmark) & (found["setting"] == setting)].sort_values("seed")
-        if rows.empty:
-            yield Cell(NOT_RUN, mark=NOT_RUN)
-        else:
-            made = "mean ± sd" if len(rows) > 1 else "value"
-            yield Cell(wording.mean_and_spread(list(rows["value"])), over_seeds(rows, made))
+        rows = found[(found["benchmark"] == benchmark) & (found["setting"] == setting)]
+        yield Cell(NOT_RUN, mark=NOT_RUN) if rows.empty else metric_cell(rows)
 
 
 def _expected(value: float | str, file: str, key: str) -> Cell:

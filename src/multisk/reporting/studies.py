@@ -117,6 +117,13 @@ def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> tuple[f
     return float(low), float(high)
 
 
+def interval_table(rows: pd.DataFrame, keys: list[str], value: str) -> pd.DataFrame:
+    """Return mean, low and high of a column for each group of rows, over their seeds."""
+    grouped = ((key, list(found[value])) for key, found in rows.groupby(keys))
+    found = [(*key, float(np.mean(values)), *interval(values)) for key, values in grouped]
+    return pd.DataFrame(found, columns=[*keys, "mean", "low", "high"])
+
+
 def gains(study: StudyResult, better: str = "sspc", than: str = "contrastive") -> pd.DataFrame:
     """Return what one method reached above the other, paired by seed and by everything else varied.
 

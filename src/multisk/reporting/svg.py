@@ -2,8 +2,8 @@
 
 import io
 import re
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, cast
 from xml.etree import ElementTree
 
@@ -67,9 +67,11 @@ def style() -> dict[str, Any]:
     }
 
 
-def theme() -> AbstractContextManager[None]:
-    """Return a context in which matplotlib draws in the page's style."""
-    return mpl.rc_context(cast(Any, style()))
+@contextmanager
+def theme() -> Iterator[None]:
+    """Let matplotlib draw in the page's style: a context, or with `@theme()` a function's decorator."""
+    with mpl.rc_context(cast(Any, style())):
+        yield
 
 
 def canvas(width: float, height: float) -> Figure:

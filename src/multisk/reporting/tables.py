@@ -1,74 +1,68 @@
 """The tables of results: means and spreads over seeds, each cell with where its numbers stand."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pandas as pd
 
 from multisk.params import Params
 from multisk.reporting import wording
-from multisk.reporting.cells import NOTHING, Body, Cell, Link, Origin, Row, Table, at, either, linked, texts
-from multisk.reporting.ledger import Ledger
-from multisk.results import SETTINGS, ordered
+from multisk.reporting.cells import (
+    NOTHING,
+    Body,
+    Cell,
+    Origin,
+    Row,
+    Table,
+    at,
+    either,
+    linked,
+    over_seeds,
+    texts,
+)
+from multisk.reporting.ledger import seed_links
+from multisk.reporting.order import groups
+from multisk.results import ordered
 
+SSPC, OTHER = "sspc", "_other"  # the method that others are compared with, and what marks their columns
 COLUMNS = ("R1", "R5", "R10", "R50", "MedR", "GeoMean")
 SMALLER_IS_BETTER = ("MedR", "MeanR")
 HEADS = ("method", "direction", *(wording.METRICS[key] for key in COLUMNS), "runs of seeds")
 
 
 def result_table(
-    name: str, caption: str, metrics: pd.DataFrame, chance: pd.DataFrame, params: Params, ledger: Ledger
+    name: str, caption: str, metrics: pd.DataFrame, chance: pd.DataFrame, params: Params
 ) -> Table:
     """Return a body per benchmark and setting; with one direction per method, the best are marked."""
     bodies = []
-    for benchmark in ordered(metrics["benchmark"], wording.DOMAINS):
-        for setting in ordered(metrics["setting"], SETTINGS):
-            part = metrics[(metrics["benchmark"] == benchmark) & (metrics["setting"] == setting)]
-            if part.empty:
-                continue
-            domain = wording.DOMAINS.get(benchmark, "own clips")
-            title = f"{wording.benchmark_name(params, benchmark)} ({domain}), {setting}"
-            rows = _rows(part, ordered(part["method"], params.methods), benchmark, setting, ledger)
-            bodies.append(Body((*rows, *_chance_row(chance, benchmark)), title))
+    for (benchmark, setting), part in groups(metrics, ("benchmark", "setting")):
+        domain = wording.DOMAINS.get(benchmark, "own clips")
+        title = f"{wording.benchmark_name(params, benchmark)} ({domain}), {setting}"
+        bodies.append(Body((*_rows(part, params), *_chance_row(chance, benchmark)), title))
     return Table(name, caption, HEADS, tuple(bodies), words=2, after=1)
 
 
-def _rows(
-    part: pd.DataFrame, methods: Sequence[str], benchmark: str, setting: str, ledger: Ledger
-) -> Iterator[Row]:
+def _rows(part: pd.DataFrame, params: Params) -> Iterator[Row]:
     leaders = _leaders(part) if part.groupby("method")["direction"].nunique().max() == 1 else {}
-    place = {"benchmark": benchmark, "setting": setting}
-    for method in methods:
+    for method in ordered(part["method"], params.methods):
         for direction, found in part[part["method"] == method].groupby("direction", sort=False):
-            cells = [_cell(found[found["metric"] == metric], leaders.get(metric)) for metric in COLUMNS]
-            runs = seed_links(ledger, method, sorted(found["seed"].unique()))
+            cells = [metric_cell(found[found["metric"] == key], leaders.get(key)) for key in COLUMNS]
             names = texts(wording.method_name(method), str(direction))
-            yield Row((*names, *cells, runs), data={"method": method, **place})
+            data = {key: found[key].iloc[0] for key in ("method", "benchmark", "setting")}
+            yield Row((*names, *cells, linked(seed_links(found))), data=data)
 
 
-def _cell(found: pd.DataFrame, leader: float | None) -> Cell:
+def metric_cell(found: pd.DataFrame, leader: float | None = None) -> Cell:
+    """Return one metric over the seeds of a method, bold where its mean is the leader's."""
     if found.empty:
         return Cell(NOTHING)
     found = found.sort_values("seed")
-    values, several = list(found["value"]), len(found) > 1
-    text = wording.mean_and_spread(values)
-    return Cell(text, over_seeds(found, "mean ± sd" if several else "value"), found["value"].mean() == leader)
+    values, best = list(found["value"]), found["value"].mean() == leader
+    return over_seeds(values, found["file"].iloc[0], _key(found), best=best)
 
 
-def over_seeds(found: pd.DataFrame, made: str) -> Origin:
-    """Return the origin of what is made of one metric's values of several seeds."""
-    first = found.iloc[0]
-    seeds = either(f"seed-{seed}" for seed in found["seed"])
-    key = f"{first['benchmark']}/{first['setting']}/{seeds}/{first['direction']}/{first['metric']}"
-    return at(first["file"], key, made)
-
-
-def seed_links(ledger: Ledger, method: str, seeds: Sequence[int]) -> Cell:
-    """Return links to the evaluations of a method's seeds."""
-    return linked(_links(ledger, method, seeds, "seed"))
-
-
-def _links(ledger: Ledger, method: str, seeds: Sequence[int], name: str) -> list[Link]:
-    return [Link(f"{name} {seed}", ledger.href("evaluate", method, int(seed))) for seed in seeds]
+def _key(found: pd.DataFrame) -> str:
+    first, seeds = found.iloc[0], either(f"seed-{seed}" for seed in found["seed"])
+    return f"{first['benchmark']}/{first['setting']}/{seeds}/{first['direction']}/{first['metric']}"
 
 
 def _leaders(part: pd.DataFrame) -> dict[str, float]:
@@ -95,59 +89,41 @@ def _chance_row(chance: pd.DataFrame, benchmark: str) -> Iterator[Row]:
 def compact_table(metrics: pd.DataFrame, params: Params, metric: str = "R10") -> pd.DataFrame:
     """Return one metric as texts: a row per method, a column per benchmark and setting, the best bold."""
     chosen = metrics[metrics["metric"] == metric]
-    rows: dict[str, dict[str, str]] = {
-        wording.method_name(method): {} for method in ordered(chosen["method"], params.methods)
-    }
-    for benchmark in ordered(chosen["benchmark"], wording.DOMAINS):
-        for setting in ordered(chosen["setting"], SETTINGS):
-            part = chosen[(chosen["benchmark"] == benchmark) & (chosen["setting"] == setting)]
-            leader = _leaders(part).get(metric)
-            for method, found in part.groupby("method"):
-                text = wording.mean_and_spread(list(found["value"]))
-                bold = f"**{text}**" if found["value"].mean() == leader else text
-                place = f"{wording.benchmark_name(params, benchmark)}, {setting}"
-                rows[wording.method_name(str(method))][place] = bold
-    return pd.DataFrame.from_dict(rows, orient="index").fillna(NOTHING).rename_axis("method").reset_index()
+    columns: dict[str, dict[str, str]] = {}
+    for (benchmark, setting), part in groups(chosen, ("benchmark", "setting")):
+        leader = _leaders(part).get(metric)
+        column = columns[f"{wording.benchmark_name(params, benchmark)}, {setting}"] = {}
+        for method, found in part.groupby("method"):
+            text = wording.mean_and_spread(list(found["value"]))
+            column[str(method)] = f"**{text}**" if found["value"].mean() == leader else text
+    table = pd.DataFrame(columns, index=ordered(chosen["method"], params.methods)).fillna(NOTHING)
+    return table.rename(index=wording.method_name).rename_axis("method").reset_index()
 
 
-def differences(metrics: pd.DataFrame, params: Params, ledger: Ledger, method: str = "sspc") -> Table | None:
-    """Return R@10 of `method` minus every other method's, paired by seed; None without a pair."""
+def differences(metrics: pd.DataFrame, params: Params) -> Table | None:
+    """Return R@10 of SSPC minus every other method's, paired by seed; None without a pair."""
     recalls = metrics[metrics["metric"] == "R10"]
+    ours = recalls[recalls["method"] == SSPC]
+    name = wording.method_name(SSPC)
     bodies = []
     for other in ordered(recalls["method"], params.methods):
-        rows = tuple(_difference_rows(recalls, method, other, params, ledger)) if other != method else ()
+        theirs = recalls[recalls["method"] == other]
+        pairs = ours.merge(theirs, on=["benchmark", "setting", "seed"], suffixes=("", OTHER))
+        cells = groups(pairs.sort_values("seed"), ("benchmark", "setting"))
+        rows = tuple(_difference_row(cell, params) for _, cell in cells) if other != SSPC else ()
         if rows:
-            bodies.append(Body(rows, f"{wording.method_name(method)} minus {wording.method_name(other)}"))
-    caption = f"R@10 of {wording.method_name(method)} minus each other method's, in points, paired by seed."
+            bodies.append(Body(rows, f"{name} minus {wording.method_name(other)}"))
+    caption = f"R@10 of {name} minus each other method's, in points, paired by seed."
     heads = ("benchmark, setting", "mean", "by seed", "runs of seeds")
     return Table("differences", caption, heads, tuple(bodies), words=1, after=2) if bodies else None
 
 
-def _difference_rows(
-    recalls: pd.DataFrame, method: str, other: str, params: Params, ledger: Ledger
-) -> Iterator[Row]:
-    keys = ["benchmark", "setting", "seed"]
-    columns = [*keys, "value", "direction", "metric", "file"]
-    ours, theirs = (recalls.loc[recalls["method"] == name, columns] for name in (method, other))
-    pairs = ours.merge(theirs, on=keys, suffixes=("", "_other")).sort_values("seed")
-    for benchmark in ordered(pairs["benchmark"], wording.DOMAINS):
-        for setting in ordered(pairs["setting"], SETTINGS):
-            cell = pairs[(pairs["benchmark"] == benchmark) & (pairs["setting"] == setting)]
-            if len(cell):
-                yield _difference_row(cell, method, other, params, ledger)
-
-
-def _difference_row(cell: pd.DataFrame, method: str, other: str, params: Params, ledger: Ledger) -> Row:
-    first, gaps = cell.iloc[0], cell["value"] - cell["value_other"]
-    theirs = cell.drop(columns=["file", "direction"]).rename(
-        columns={"file_other": "file", "direction_other": "direction"}
-    )
-    left, right = over_seeds(cell, "value"), over_seeds(theirs, "value")
-    files, keys = left.files + right.files, left.keys + right.keys
-    seeds = list(cell["seed"])
-    runs = [
-        link for name in (method, other) for link in _links(ledger, name, seeds, wording.method_name(name))
-    ]
+def _difference_row(pairs: pd.DataFrame, params: Params) -> Row:
+    theirs = pairs.assign(**{key: pairs[key + OTHER] for key in ("method", "direction", "file", "run_key")})
+    sides = (pairs, theirs)
+    files, keys = tuple(side["file"].iloc[0] for side in sides), tuple(map(_key, sides))
+    runs = [link for side in sides for link in seed_links(side, wording.method_name(side["method"].iloc[0]))]
+    gaps, first = pairs["value"] - pairs["value" + OTHER], pairs.iloc[0]
     place = f"{wording.benchmark_name(params, first['benchmark'])}, {first['setting']}"
     mean = Cell(wording.signed(gaps.mean()), Origin(files, keys, "mean difference"))
     each = Cell(", ".join(map(wording.signed, gaps)), Origin(files, keys, "differences"))

@@ -14,7 +14,6 @@ from multisk.reporting.cells import (
     NOTHING,
     Body,
     Cell,
-    Link,
     Origin,
     Row,
     Table,
@@ -22,13 +21,14 @@ from multisk.reporting.cells import (
     column,
     either,
     linked,
+    over_seeds,
     plain,
 )
-from multisk.reporting.facts import taken
-from multisk.reporting.ledger import Ledger, run_anchor, run_href
+from multisk.reporting.facts import record_heads, record_row, taken
+from multisk.reporting.ledger import seed_links
+from multisk.reporting.order import groups
 from multisk.reporting.studies import HEAD, METHOD, TRIALS, StudyResult, interval
-from multisk.reporting.tables import seed_links
-from multisk.results import SETTINGS, ordered
+from multisk.results import ordered
 
 STRATEGIES = {  # of evaluation/strategies.py
     "at-once": "the features of a clip as they come, cut where the model's tokens end",
@@ -75,7 +75,6 @@ def trial_table(study: StudyResult) -> Table:
 def _trial_row(study: StudyResult, keys: Sequence[str], unit: tuple[str, int], row: Mapping[Any, Any]) -> Row:
     number = int(row["number"])
     runs = study.finished[study.finished["number"] == number].sort_values("seed")
-    links = [Link(f"seed {run['seed']}", run_href(run["run_key"])) for run in runs.to_dict("records")]
     settings = (_setting(study, key, row[key], number) for key in keys)
     reached = (_reached(study, name, number, runs) for name in study.objectives)
     time = taken(row["seconds"], unit, _origin(study, "seconds", number, unit[0]))
@@ -83,7 +82,7 @@ def _trial_row(study: StudyResult, keys: Sequence[str], unit: tuple[str, int], r
     if pd.notna(row["peak_mb"]):
         memory = Cell(f"{row['peak_mb']:,.0f}", _origin(study, "peak_mb", number, "largest"))
     front = " (Pareto)" if len(study.objectives) > 1 and row["pareto"] else ""
-    return Row((Cell(f"{number}{front}"), *settings, *reached, time, memory, linked(links)))
+    return Row((Cell(f"{number}{front}"), *settings, *reached, time, memory, linked(seed_links(runs))))
 
 
 def _reached(study: StudyResult, name: str, number: int, runs: pd.DataFrame) -> Cell:
@@ -93,7 +92,7 @@ def _reached(study: StudyResult, name: str, number: int, runs: pd.DataFrame) -> 
 
 
 def _origin(study: StudyResult, name: str, number: int, made: str) -> Origin:
-    return Origin((study.place,), (column(name, number=number),), made)
+    return at(study.place, column(name, number=number), made)
 
 
 def _setting(study: StudyResult, key: str, value: Any, number: int) -> Cell:
@@ -119,53 +118,32 @@ def trial_records(studies: Mapping[str, StudyResult], root: Path) -> Table | Non
         "Every trial of the studies. Commit (* with uncommitted changes) and command are those of its "
         "record, which lies in the working copy that ran it; the table of the study keeps the rest."
     )
-    heads = ("run", "MLflow run", "study", "commit", unit[0], "status", "made by", "record")
-    return Table("trial-records", caption, heads, tuple(bodies), words=4, after=3) if bodies else None
+    heads = record_heads(unit)
+    return Table("trial-records", caption, heads, tuple(bodies), words=3, after=3) if bodies else None
 
 
 def _trial_record(study: StudyResult, run: Mapping[Any, Any], unit: tuple[str, int], root: Path) -> Row:
     rows = {"number": run["number"], "seed": run["seed"]}
-    time, mirrored = Cell(NOTHING), Cell("not mirrored")
-    if run["run_id"]:
-        mirrored = Cell(run["run_id"], Origin((study.place,), (column("run_id", **rows),)), code=True)
-    if pd.notna(run["seconds"]):
-        time = taken(run["seconds"], unit, at(study.place, column("seconds", **rows)))
-    command, commit = _made_by(root, run["file"])
-    cells = (
-        Cell(f"trial {run['number']} seed {run['seed']}"),
-        mirrored,
-        Cell(study.study),
-        commit,
-        time,
-        Cell(run["state"], mark=run["state"]),
-        command,
-        Cell(run["file"], code=True),
+    file = root / run["file"]
+    record = read_json(file) if file.exists() else {}
+    facts = {key: record.get(key) or "" for key in ("git_commit", "git_dirty", "command")}
+    return record_row(
+        {**run, **facts, "status": run["state"]},
+        f"trial {run['number']} seed {run['seed']}",
+        unit,
+        lambda key: at(study.place, column(key, **rows)),
     )
-    return Row(cells, id=run_anchor(run["run_key"]), data={"record": run["file"], "run": run["run_id"]})
 
 
-def _made_by(root: Path, file: str) -> tuple[Cell, Cell]:
-    """Return the command and the commit of a record, or that it is not here."""
-    if not (root / file).exists():
-        return Cell("no record here"), Cell(NOTHING)
-    record = read_json(root / file)
-    commit = str(record.get("git_commit") or "")[:12] or NOTHING
-    dirty = "*" if record.get("git_dirty") else ""
-    return Cell(str(record["command"]), at(file, "command"), code=True), Cell(f"{commit}{dirty}", code=True)
-
-
-def strategy_table(strategies: pd.DataFrame, params: Params, ledger: Ledger) -> Table | None:
+def strategy_table(strategies: pd.DataFrame, params: Params) -> Table | None:
     """Return R@10 of each evaluation strategy: a body per benchmark and setting; None without any."""
     chosen = strategies[strategies["metric"] == "R10"]
     names = ordered(chosen["strategy"], STRATEGIES)
     bodies = []
-    for benchmark in ordered(chosen["benchmark"], wording.DOMAINS):
-        for setting in ordered(chosen["setting"], SETTINGS):
-            part = chosen[(chosen["benchmark"] == benchmark) & (chosen["setting"] == setting)]
-            rows = tuple(_strategy_rows(part, names, params, ledger))
-            if rows:
-                title = f"{wording.benchmark_name(params, benchmark)}, {setting}"
-                bodies.append(Body((*rows, _chance_of_strategies(part, names)), title))
+    for (benchmark, setting), part in groups(chosen, ("benchmark", "setting")):
+        title = f"{wording.benchmark_name(params, benchmark)}, {setting}"
+        chance = Row((Cell("chance"), *_by_strategy(part, names, "chance"), Cell("")), kind="chance")
+        bodies.append(Body((*_strategy_rows(part, names, params), chance), title))
     caption = (
         f"R@10 in percent, {wording.HEADLINE}, by how a clip is cut for evaluation: mean ± standard "
         "deviation over the seeds linked. Long videos are fewer candidates, so that chance is higher and the "
@@ -176,12 +154,24 @@ def strategy_table(strategies: pd.DataFrame, params: Params, ledger: Ledger) -> 
     return Table("strategies", caption, heads, tuple(bodies), after=1) if bodies else None
 
 
-def _strategy_rows(part: pd.DataFrame, names: list[str], params: Params, ledger: Ledger) -> Iterator[Row]:
+def _strategy_rows(part: pd.DataFrame, names: list[str], params: Params) -> Iterator[Row]:
     for method in ordered(part["method"], params.methods):
-        found = part[part["method"] == method]
-        cells = (_strategy_cell(found[found["strategy"] == name].sort_values("seed")) for name in names)
-        seeds = seed_links(ledger, method, sorted(found["seed"].unique()))
-        yield Row((Cell(wording.method_name(method)), *cells, seeds))
+        found = part[part["method"] == method].sort_values("seed")
+        cells = _by_strategy(found, names, "value")
+        yield Row((Cell(wording.method_name(method)), *cells, linked(seed_links(found))))
+
+
+def _by_strategy(part: pd.DataFrame, names: Sequence[str], value: str) -> Iterator[Cell]:
+    """Yield a cell per strategy: values over seeds, or what chance reaches, which is the same for all."""
+    for name in names:
+        found = part[part["strategy"] == name]
+        if found.empty:
+            yield Cell(NOTHING)
+            continue
+        first = found.iloc[0]
+        rows = {key: first[key] for key in ("benchmark", "setting", "strategy", "direction", "metric")}
+        values = list(found[value].head(1) if value == "chance" else found[value])
+        yield over_seeds(values, first["file"], column(value, **rows))
 
 
 def strategies_explained(strategies: pd.DataFrame) -> list[tuple[str, str]]:
@@ -205,26 +195,3 @@ def coinciding(strategies: pd.DataFrame, params: Params) -> list[str]:
                 "throughout, as they must where no clip is longer than what the model reads at once."
             )
     return sentences
-
-
-def _chance_of_strategies(part: pd.DataFrame, names: Sequence[str]) -> Row:
-    cells = []
-    for name in names:
-        found = part[part["strategy"] == name]
-        if found.empty:
-            cells.append(Cell(NOTHING))
-            continue
-        first = found.iloc[0]
-        rows = {key: first[key] for key in ("benchmark", "setting", "strategy", "direction", "metric")}
-        cells.append(Cell(f"{first['chance']:.1f}", at(first["file"], column("chance", **rows))))
-    return Row((Cell("chance"), *cells, Cell("")), kind="chance")
-
-
-def _strategy_cell(found: pd.DataFrame) -> Cell:
-    if found.empty:
-        return Cell(NOTHING)
-    first = found.iloc[0]
-    names = ("benchmark", "setting", "strategy", "direction", "metric")
-    key = column("value", **{name: first[name] for name in names})
-    made = "mean ± sd" if len(found) > 1 else "value"
-    return Cell(wording.mean_and_spread(list(found["value"])), Origin((first["file"],), (key,), made))

@@ -36,15 +36,6 @@ PEAK = "A process may have run earlier trials, too, so its peak may be theirs."
 MODALITIES = {"t": "text", "v": "video", "a": "audio"}
 HEADLINE = "text → video+audio (text → video of methods without audio)"
 DOMAINS = {"youcook2": "close domain", "msrvtt": "far domain"}
-PARTIES = {
-    **MODALITIES,
-    "tv": "text+video, fused",
-    "ta": "text+audio, fused",
-    "va": "video+audio, fused",
-    "t+v": "text+video",
-    "t+a": "text+audio",
-    "v+a": "video+audio",
-}
 
 
 def method_name(method: str) -> str:
@@ -81,12 +72,6 @@ def benchmark_name(params: Params, benchmark: str) -> str:
     """Return the corpus that stands for a benchmark: mini-youcook2 is not YouCook2."""
     clips = getattr(params.clips, benchmark, None)
     return clips.corpus if clips else benchmark
-
-
-def direction_name(direction: str) -> str:
-    """Return `t2v+a` as text → video+audio."""
-    query, _, gallery = direction.partition("2")
-    return f"{PARTIES.get(query, query)} → {PARTIES.get(gallery, gallery)}"
 
 
 def pair_name(pair: str) -> str:

@@ -32,7 +32,7 @@ def build(inputs: Inputs) -> Page:
         "taken": inputs.recipes.values(),
         "ways": trials.strategies_explained(strategies),
         "coinciding": trials.coinciding(strategies, inputs.params),
-        "strategies": trials.strategy_table(strategies, inputs.params, inputs.ledger),
+        "strategies": trials.strategy_table(strategies, inputs.params),
     }
     return Page(
         name="ablations",
@@ -66,7 +66,7 @@ def _study(name: str, study: StudyResult | None, drawn: Mapping[str, list[Figure
 
 def _recipes(inputs: Inputs) -> Table | None:
     folder = inputs.sources.name(inputs.sources.recipes)
-    found = inputs.metrics, inputs.params, inputs.ledger
+    found = inputs.metrics, inputs.params
     published, file = inputs.decisions.published, inputs.sources.name(inputs.sources.published)
     links = published_links(published, file, inputs.params.profile) if published else {}
     return recipe_table(inputs.recipes, *found, folder, links) if inputs.recipes else None

@@ -3,11 +3,11 @@
 import pandas as pd
 
 from multisk.reporting import curves, figures, wording
-from multisk.reporting.cells import NOTHING, Body, Cell, Link, Row, Table, at, column, linked
+from multisk.reporting.cells import NOTHING, Body, Cell, Row, Table, column, linked, over_seeds
 from multisk.reporting.inputs import Inputs
-from multisk.reporting.ledger import run_href
+from multisk.reporting.ledger import seed_links
+from multisk.reporting.order import groups
 from multisk.reporting.pages.page import Page
-from multisk.reporting.panels import cells
 
 KINDS = ("anchors", "k-means", "shuffled")
 
@@ -34,8 +34,8 @@ def build(inputs: Inputs) -> Page:
 def nmi_table(nmi: pd.DataFrame) -> Table:
     """Return the normalised mutual information: a body per method and label, a column per kind."""
     bodies = []
-    for (method, label), found in cells(nmi, ("method", "label")):
-        rows = tuple(_nmi_row(part) for _, part in cells(found, ("space", "modality")))
+    for (method, label), found in groups(nmi, ("method", "label")):
+        rows = tuple(_nmi_row(part) for _, part in groups(found, ("space", "modality")))
         bodies.append(Body(rows, f"{wording.method_name(method)}: {label}"))
     caption = (
         "Normalised mutual information of each clip's most similar anchor and what the clip shows: mean ± "
@@ -48,11 +48,9 @@ def nmi_table(nmi: pd.DataFrame) -> Table:
 
 def _nmi_row(found: pd.DataFrame) -> Row:
     first = found.iloc[0]
-    seeds = found.drop_duplicates("seed").sort_values("seed")
-    links = [Link(f"seed {run['seed']}", run_href(run["run_key"])) for run in seeds.to_dict("records")]
     name = f"{wording.modality_name(first['modality'])}, {first['space']} space"
     kinds = (_nmi_cell(found[found["kind"] == kind].sort_values("seed")) for kind in KINDS)
-    return Row((Cell(name), *kinds, linked(links)))
+    return Row((Cell(name), *kinds, linked(seed_links(found))))
 
 
 def _nmi_cell(found: pd.DataFrame) -> Cell:
@@ -60,6 +58,4 @@ def _nmi_cell(found: pd.DataFrame) -> Cell:
         return Cell(NOTHING)
     first = found.iloc[0]
     rows = {name: first[name] for name in ("modality", "space", "label", "kind")}
-    key = column("nmi", **rows)
-    made = "mean ± sd" if len(found) > 1 else "value"
-    return Cell(wording.mean_and_spread(list(found["nmi"]), 2), at(first["file"], key, made))
+    return over_seeds(list(found["nmi"]), first["file"], column("nmi", **rows), digits=2)

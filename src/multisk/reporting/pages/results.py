@@ -27,7 +27,7 @@ def build(inputs: Inputs) -> Page:
         "facts": facts.facts(inputs.runs, inputs.params) if len(inputs.runs) else None,
         "results": _results(inputs),
         "directions": _directions(inputs),
-        "differences": tables.differences(headline(inputs.metrics), inputs.params, inputs.ledger),
+        "differences": tables.differences(headline(inputs.metrics), inputs.params),
         "sizes": tables.test_sizes(inputs.sizes, inputs.params),
         **_published(inputs),
     }
@@ -62,12 +62,12 @@ def _published(inputs: Inputs) -> dict[str, Any]:
 
 
 def _results(inputs: Inputs) -> Table | None:
-    found = headline(inputs.metrics), inputs.chance, inputs.params, inputs.ledger
+    found = headline(inputs.metrics), inputs.chance, inputs.params
     return tables.result_table("results", HEADLINE, *found) if len(inputs.metrics) else None
 
 
 def _directions(inputs: Inputs) -> Table | None:
-    found = inputs.metrics, inputs.chance, inputs.params, inputs.ledger
+    found = inputs.metrics, inputs.chance, inputs.params
     return tables.result_table("directions", DIRECTIONS, *found) if len(inputs.metrics) else None
 
 

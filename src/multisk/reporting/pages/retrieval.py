@@ -6,6 +6,7 @@ from typing import Any
 from multisk.corpora.manifest import Corpus
 from multisk.reporting import gallery, wording
 from multisk.reporting.inputs import Inputs
+from multisk.reporting.ledger import run_href
 from multisk.reporting.pages.page import Page
 from multisk.results import SETTINGS, ordered
 
@@ -44,6 +45,6 @@ def _galleries(inputs: Inputs) -> Iterator[dict[str, Any]]:
             "setting": setting,
             "seed": seed,
             "file": rows_of["file"].iloc[0],
-            "run": inputs.ledger.href("evaluate", method, seed),
+            "run": run_href(rows_of.loc[rows_of["seed"] == seed, "run_key"].iloc[0]),
             "queries": shown,
         }
