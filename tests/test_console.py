@@ -79,25 +79,27 @@ def test_other_errors_are_not_hidden():
         answering(fails)()
 
 
+def test_a_command_that_misses_a_package_names_its_extra(repository):
+    code = "import sys; sys.modules['av'] = None; from multisk.cli import main; main()"
+    command = [sys.executable, "-c", code, "extract", "mine"]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
+    message = "error: av is not installed; pip install 'multisk[media]'\n"
+    assert (done.returncode, done.stderr) == (2, message)
+
+
 @pytest.mark.parametrize(
-    ("package", "message"),
+    ("module", "extra"),
     [
-        ("av", "av is not installed; pip install 'multisk[media]'"),
-        ("optuna", "optuna is not installed; pip install 'multisk[experiments]'"),
+        ("optuna", "experiments"),
+        ("seaborn", "report"),
+        ("hypothesis", "dev"),
+        ("grpc.aio", "all"),  # which only other packages need
     ],
 )
-def test_a_missing_package_is_named_with_its_extra(repository, package, message):
-    command = {"av": ["extract", "mine"], "optuna": ["sweep", "--study", "anchors"]}[package]
-    code = f"import sys; sys.modules[{package!r}] = None; from multisk.cli import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", code, *command], cwd=repository, capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stderr) == (2, f"error: {message}\n")
-
-
-def test_what_only_other_packages_need_comes_with_all_of_them(capsys):
-    assert ending(ModuleNotFoundError("No module named 'grpc'", name="grpc.aio")) == 2
-    assert capsys.readouterr().err == "error: grpc is not installed; pip install 'multisk[all]'\n"
+def test_an_extra_is_the_one_that_asks_for_the_package(capsys, module, extra):
+    assert ending(ModuleNotFoundError(f"No module named {module!r}", name=module)) == 2
+    package = module.partition(".")[0]
+    assert capsys.readouterr().err == f"error: {package} is not installed; pip install 'multisk[{extra}]'\n"
 
 
 def test_a_module_of_our_own_that_is_missing_is_a_mistake():
