@@ -3,10 +3,11 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
+from tests.reference.audio_pooling import pooled_audio
 from tests.reference.release import FusedGatedUnit, to_release
 from torch import Tensor, nn
 
@@ -102,6 +103,36 @@ def test_tokens(recorded: Recorded, model: Model) -> None:
         assert_close(found.values, expected["all_tokens"])
         assert torch.equal(found.mask, expected["attention_mask"] > 0)
         assert torch.equal(found.nonempty, expected["nonempty_input_mask"])
+
+
+@pytest.mark.recorded("D_models", "d*_eao_[Ep]*.pt")
+@pytest.mark.parametrize("strategy", ["clip", "nearest", "max_pool", "avg_pool"])
+@torch.no_grad()
+def test_audio_pooling(recorded: Recorded, strategy: str) -> None:
+    """No case was recorded with `nearest`: what the others follow is written a second time, plainly."""
+    config, inputs, weights = recorded["config"], recorded["inputs"], dict(recorded["state_dict"])
+    own = config["args"].get("strategy_audio_pooling") == strategy
+    tokens, dimension = recorded["davenet_out"].shape[2], config["args"]["fusion_params"]["embed_dim"]
+    count = config["args"]["audio_max_num_STFT_frames"] // 64 if own else tokens // 2
+    args = {"use_positional_emb": True, "audio_max_num_STFT_frames": 64 * count}
+    for name, positions in (("text", inputs["text"].shape[1]), ("video", inputs["video"].shape[1])):
+        args[f"{name}_max_tokens"] = positions
+        weights[f"{name}_pos_embed"] = torch.zeros(1, positions, dimension)
+    weights["audio_pos_embed"] = torch.arange(count * dimension).reshape(1, count, dimension) / 100
+    changed = config["args"] | args | {"strategy_audio_pooling": strategy}
+    model, _ = from_release(weights, config | {"args": changed})
+    tokenizer = cast(EAOModel, model.eval()).tokenizer
+    found = tokenizer.add_positions(tokenizer(batch_of(inputs)))["a"]
+
+    frames = (inputs["audio_mask"] > 0, inputs["audio_STFT_nframes"])
+    features, mask = pooled_audio(tokenizer.davenet(inputs["audio"]), *frames, count, strategy)
+    values = tokenizer.norm["a"](tokenizer.projection["a"](features))
+    empty = ~mask.any(1)
+    values[empty, 0], mask[empty, 0] = weights["fusion.masking_token"], True
+    if own:
+        assert_close(values, recorded["tokens"]["audio"]["all_tokens"])
+    assert_close(found.values, values + weights["audio_pos_embed"])
+    assert torch.equal(found.mask, mask)
 
 
 @pytest.mark.recorded("D_models", "d[01]*.pt")

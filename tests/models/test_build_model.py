@@ -79,6 +79,7 @@ def test_the_architecture_of_a_method_arrives(settings: Model) -> None:
     placed = build(settings, "per_modality", positions="avg_pool").tokenizer
     assert {m: tuple(x.shape) for m, x in placed.positions.items()} == {"t": (3, 8), "v": (4, 8), "a": (2, 8)}
     assert (placed.audio_pooling, placed.video_pooling) == ("avg_pool", "avg_pool")
+    assert build(settings, "eao", positions="nearest").tokenizer.audio_pooling == "nearest"
     assert not build(settings, "per_modality").tokenizer.positions
 
 

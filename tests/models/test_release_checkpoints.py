@@ -68,12 +68,35 @@ def test_the_model_owns_its_tensors(released: dict[str, Tensor]) -> None:
         (config("ResNet"), "arch.type: ResNet: not a known model"),
         (config(dropout=0.1), "arch.args: unknown key dropout"),
         (config(fusion_params={"dropping": 0.1}), "arch.args.fusion_params: unknown key dropping"),
+        (
+            config(projection="linear"),
+            "arch.args.projection: 'linear' is not supported; supported: gated, min",
+        ),
+        (config(token_projection=""), "arch.args.token_projection: '' is not supported"),
+        (
+            config("EverythingAtOnceModel", strategy_audio_pooling="mean"),
+            "arch.args.strategy_audio_pooling: 'mean' is not supported; supported: none, clip, nearest, max",
+        ),
+        (config(individual_projections=False), "arch.args.individual_projections: False is not supported"),
+        (
+            config("EverythingAtOnceModel", anchor_raw_feat_sim=True),
+            "arch.args.anchor_raw_feat_sim: True is not",
+        ),
+        (
+            config(fusion_params={"use_cls_token": "yes"}),
+            "fusion_params.use_cls_token: 'yes' is not supported",
+        ),
         (config(use_positional_emb=True, text_max_tokens=3), "use_positional_emb needs video_max_tokens"),
     ],
 )
 def test_unknown_architectures_are_refused(changed: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         model_from_release_config(changed["type"], changed["args"], changed["davenet"])
+
+
+def test_an_unknown_package_is_refused() -> None:
+    with pytest.raises(InputError, match=r"arch\.package: 'mks' is not supported; supported: None, msk, eao"):
+        model_from_release_config("TransformerPerModalityModel", SIZES, DAVENET, package="mks")
 
 
 def test_rates_of_dropout_change_nothing_in_evaluation(released: dict[str, Tensor]) -> None:

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from multisk.errors import InputError
 from multisk.models.davenet import ResDavenet
-from multisk.models.tokens import AudioPooling, Tokenizer, pool_time
+from multisk.models.tokens import TimePooling, Tokenizer, pool_time
+
+KINDS: tuple[TimePooling, ...] = ("clip", "nearest", "max_pool", "avg_pool")
 
 
 def make(**options: object) -> Tokenizer:
@@ -89,21 +91,26 @@ def test_without_an_audio_network_audio_is_not_read() -> None:
 
 
 @settings(deadline=None, max_examples=30)
-@given(N=st.integers(1, 12), count=st.integers(1, 6), kind=st.sampled_from(["clip", "max_pool", "avg_pool"]))
-def test_pooling_over_time_covers_the_real_steps(N: int, count: int, kind: AudioPooling) -> None:
+@given(N=st.integers(1, 12), count=st.integers(1, 6), kind=st.sampled_from(KINDS))
+def test_pooling_over_time_covers_the_real_steps(N: int, count: int, kind: TimePooling) -> None:
     x = torch.randn(N + 1, 3, N)
     length = torch.arange(N + 1)
     found = pool_time(x, length, count, kind)
-    pool = F.adaptive_max_pool1d if kind == "max_pool" else F.adaptive_avg_pool1d
+    pool = {
+        "clip": lambda x, count: x[:, :count],
+        "nearest": lambda x, count: F.interpolate(x[None], size=count, mode="nearest")[0],
+        "max_pool": F.adaptive_max_pool1d,
+        "avg_pool": F.adaptive_avg_pool1d,
+    }[kind]
     for b in range(N + 1):
         expected = x[b, :, :count]
-        if kind != "clip" and b > count:
+        if b > count:
             expected = pool(x[b, :, :b], count)
         torch.testing.assert_close(found[b], expected)
 
 
-@pytest.mark.parametrize("kind", ["clip", "max_pool", "avg_pool"])
-def test_longer_video_comes_down_to_the_learned_positions(kind: AudioPooling) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_longer_video_comes_down_to_the_learned_positions(kind: TimePooling) -> None:
     tokenizer = make(positions={"t": 3, "v": 2, "a": 4}, video_pooling=kind)
     data = batch()
     data["video_mask"] = torch.arange(4) < torch.tensor([[4], [2], [1], [0]])
@@ -112,15 +119,20 @@ def test_longer_video_comes_down_to_the_learned_positions(kind: AudioPooling) ->
     assert tokens.mask.tolist() == [[True, True], [True, True], [True, False], [True, False]]
     assert tokens.nonempty.tolist() == [True, True, True, False]
     x = data["video"][0]
-    pooled = {"clip": x[:2], "max_pool": x.view(2, 2, 6).amax(1), "avg_pool": x.view(2, 2, 6).mean(1)}[kind]
+    pooled = {
+        "clip": x[:2],
+        "nearest": x[::2],
+        "max_pool": x.view(2, 2, 6).amax(1),
+        "avg_pool": x.view(2, 2, 6).mean(1),
+    }[kind]
     expected = tokenizer.norm["v"](tokenizer.projection["v"](pooled))
     torch.testing.assert_close(tokens.values[0], expected)
     short = tokenizer.norm["v"](tokenizer.projection["v"](data["video"][1, :2]))
     torch.testing.assert_close(tokens.values[1], short)
 
 
-@pytest.mark.parametrize("kind", ["clip", "max_pool", "avg_pool"])
-def test_longer_audio_comes_down_to_the_learned_positions(kind: AudioPooling) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_longer_audio_comes_down_to_the_learned_positions(kind: TimePooling) -> None:
     tokenizer = make(positions={"t": 3, "v": 4, "a": 2}, audio_pooling=kind)
     tokens = tokenizer.add_positions(tokenizer(batch()))["a"]
     assert tokens.values.shape == (4, 2, 8)

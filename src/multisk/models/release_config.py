@@ -2,15 +2,15 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from multisk.errors import InputError
 from multisk.models.avlnet import AVLnetModel
-from multisk.models.blocks import TransformerSettings
+from multisk.models.blocks import ProjectionKind, TransformerSettings
 from multisk.models.davenet import BANDS, ResDavenet
 from multisk.models.eao import EAOModel
 from multisk.models.per_modality import PerModalityModel
-from multisk.models.tokens import Tokenizer
+from multisk.models.tokens import TimePooling, Tokenizer
 
 ReleasedModel = PerModalityModel | EAOModel | AVLnetModel
 
@@ -30,6 +30,17 @@ FUSION_ARGUMENTS = re.compile(
 )
 AVLNET_ARGUMENTS = re.compile(r"embd_dim|video_dim|we_dim")
 
+FLAG = (True, False)
+VALUES: dict[str, tuple[Any, ...]] = {
+    "projection": get_args(ProjectionKind),
+    "token_projection": get_args(ProjectionKind),
+    "strategy_audio_pooling": get_args(TimePooling),
+    **dict.fromkeys(("individual_projections", "cross_modal", "davenet_v2", "use_positional_emb"), FLAG),
+    "anchor_raw_feat_sim": FLAG,
+}
+FUSION_VALUES: dict[str, tuple[Any, ...]] = {"qkv_bias": FLAG, "use_cls_token": FLAG}
+PACKAGES = (None, "msk", "eao")
+
 
 def model_from_release_config(
     cls: str,
@@ -47,9 +58,10 @@ def model_from_release_config(
         davenet: `layers`, `layer_widths`, `convsize`, `feat_dim` of the audio network; None: as published.
         package: "msk" or "eao", whose means differ; None: the one that published the class.
 
-    Raises InputError for a class or an argument that is not known, since to ignore it would give a model
-    other than the one described.
+    Raises InputError for a class, an argument or a value that is not known, since to ignore it would give a
+    model other than the one described.
     """
+    refuse_other_values("arch", {"package": package}, {"package": PACKAGES})
     if cls in AVLNET:
         return _avlnet(args, davenet)
     if cls not in PER_MODALITY + FUSED:
@@ -58,6 +70,8 @@ def model_from_release_config(
     fusion = args.get("fusion_params", {})
     refuse_unknown("arch.args", args, ARGUMENTS)
     refuse_unknown("arch.args.fusion_params", fusion, FUSION_ARGUMENTS)
+    refuse_other_values("arch.args", args, VALUES | _fixed(cls))
+    refuse_other_values("arch.args.fusion_params", fusion, FUSION_VALUES)
     audio = None if cls.endswith("_TV_Only") else _davenet(davenet, args.get("davenet_v2", True))
     tokenizer = _tokenizer(args, fusion, audio)
     package = package or ("msk" if cls == "TransformerPerModalityModel2" else "eao")
@@ -91,6 +105,26 @@ def refuse(source: str, problem: str, keys: Sequence[str]) -> None:
 def refuse_unknown(section: str, args: Mapping[str, Any], known: re.Pattern[str]) -> None:
     """Raise InputError if a section has a key that is not known."""
     refuse(section, "unknown key", [key for key in args if not known.fullmatch(key)])
+
+
+def refuse_other_values(
+    section: str, args: Mapping[str, Any], supported: Mapping[str, tuple[Any, ...]]
+) -> None:
+    """Raise InputError for the first argument whose value is none of those that are supported."""
+    for key, values in supported.items():
+        if key in args and args[key] not in values:
+            known = ", ".join(str(value) for value in values)
+            raise InputError(f"{section}.{key}: {args[key]!r} is not supported; supported: {known}")
+
+
+def _fixed(cls: str) -> dict[str, tuple[Any, ...]]:
+    """Return the arguments in which a class has no choice here, with the value that it has."""
+    fixed: dict[str, tuple[Any, ...]] = {}
+    if cls in PER_MODALITY:
+        fixed["individual_projections"] = (True,)
+    if cls != "TransformerPerModalityModel2":
+        fixed["anchor_raw_feat_sim"] = (False,)
+    return fixed
 
 
 def _transformer(fusion: Mapping[str, Any]) -> TransformerSettings:

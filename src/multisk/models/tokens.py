@@ -14,7 +14,7 @@ from multisk.errors import InputError
 from multisk.models.blocks import NORM_EPSILON, ProjectionKind, learned_token, masked_mean, projection
 from multisk.models.davenet import ResDavenet
 
-AudioPooling = Literal["none", "clip", "max_pool", "avg_pool"]
+TimePooling = Literal["none", "clip", "nearest", "max_pool", "avg_pool"]
 
 NAMES = {"t": "text", "v": "video", "a": "audio"}
 TOKENIZER_INPUT_LAYERS = {"text": "tokenizer.projection.t", "video": "tokenizer.projection.v"}
@@ -40,7 +40,7 @@ class Tokenizer(nn.Module):
         positions: number of tokens per modality (`t`, `v`, `a`), to learn an embedding of each position;
             a batch must then have no more than that. None: no positions.
         audio_pooling: how longer audio comes down to `positions["a"]` tokens: not at all, the first ones,
-            or adaptive pooling over time.
+            ones spread evenly over time, or adaptive pooling over time.
         video_pooling: how longer video comes down to `positions["v"]` features, likewise.
     """
 
@@ -53,8 +53,8 @@ class Tokenizer(nn.Module):
         *,
         projection_kind: ProjectionKind = "gated",
         positions: Mapping[str, int] | None = None,
-        audio_pooling: AudioPooling = "none",
-        video_pooling: AudioPooling = "none",
+        audio_pooling: TimePooling = "none",
+        video_pooling: TimePooling = "none",
     ) -> None:
         super().__init__()
         widths = {"t": text_dimension, "v": video_dimension}
@@ -133,18 +133,22 @@ class Tokenizer(nn.Module):
         return tokens._replace(values=tokens.values + position_ND[:found])
 
 
-def pool_time(x_BCN: Tensor, length_B: Tensor, count: int, kind: AudioPooling) -> Tensor:
+def pool_time(x_BCN: Tensor, length_B: Tensor, count: int, kind: TimePooling) -> Tensor:
     """Bring N time steps down to `count`; [B, C, count].
 
-    "clip" keeps the first ones. "max_pool" and "avg_pool" do so for samples of at most `count` real
-    steps and pool the `length_B` real steps of longer ones adaptively: output i covers the steps
-    floor(i L / count) to ceil((i + 1) L / count).
+    "clip" keeps the first ones. The others do so for samples of at most `count` real steps. Of longer ones,
+    of L = `length_B` real steps, "nearest" takes step floor(i L / count) as output i; "max_pool" and
+    "avg_pool" pool adaptively: output i covers the steps floor(i L / count) to ceil((i + 1) L / count).
     """
-    _, _, N = x_BCN.shape
+    _, C, N = x_BCN.shape
     if kind == "clip" or count >= N:
         return x_BCN[:, :, :count]
     length_B1 = length_B[:, None].clamp(min=count)
     i_K = torch.arange(count, device=x_BCN.device)
+    if kind == "nearest":
+        # In single precision, as torch's interpolation: now and then this rounds to another step.
+        step_BK = (i_K * (length_B1.float() / count)).long().minimum(length_B1 - 1)
+        return x_BCN.gather(2, step_BK[:, None].expand(-1, C, -1))
     start_BK = i_K * length_B1 // count
     stop_BK = ((i_K + 1) * length_B1 + count - 1) // count
     n_N = torch.arange(N, device=x_BCN.device)

@@ -54,8 +54,8 @@ class Architecture(Section):
     shared_projection: bool = False  # eao: one projection into the joint space for all modalities
     cls_token: bool = False  # a learned token sums the sequence up, in place of the mean
     # Learn a position for each token of a pretraining clip. Longer clips are brought down to as many tokens:
-    # to the first ones, or by pooling over time.
-    positions: Literal["clip", "max_pool", "avg_pool"] | None = None
+    # to the first ones, to ones spread evenly over time, or by pooling over time.
+    positions: Literal["clip", "nearest", "max_pool", "avg_pool"] | None = None
     depth: Natural | None = None  # in place of model.depth; 0: no transformers
     width: Positive = 1.0  # factor on model.dimension
 
