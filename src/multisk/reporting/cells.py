@@ -139,6 +139,10 @@ class Table:
     words: int = 1
     after: int = 0
 
+    def __bool__(self) -> bool:
+        """Tell whether it has rows; without any there is nothing to show."""
+        return any(body.rows for body in self.bodies)
+
     def is_word(self, index: int) -> bool:
         """Tell whether a column holds prose."""
         return index < self.words or index >= len(self.heads) - self.after

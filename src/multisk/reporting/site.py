@@ -45,7 +45,7 @@ def _csv(table: pd.DataFrame) -> str:
 
 
 def _data(page: Page) -> Mapping[str, pd.DataFrame]:
-    drawn = {Path(figure.data_file).stem: figure.data for figure in page.figures.values() if figure}
+    drawn = {Path(figure.data_file).stem: figure.data for figure in page.shown}
     return {**drawn, **page.data}
 
 

@@ -17,6 +17,7 @@ from multisk.reporting.cells import (
     either,
     linked,
     over_seeds,
+    plain,
     texts,
 )
 from multisk.reporting.ledger import seed_links
@@ -100,8 +101,8 @@ def compact_table(metrics: pd.DataFrame, params: Params, metric: str = "R10") ->
     return table.rename(index=wording.method_name).rename_axis("method").reset_index()
 
 
-def differences(metrics: pd.DataFrame, params: Params) -> Table | None:
-    """Return R@10 of SSPC minus every other method's, paired by seed; None without a pair."""
+def differences(metrics: pd.DataFrame, params: Params) -> Table:
+    """Return R@10 of SSPC minus every other method's, paired by seed."""
     recalls = metrics[metrics["metric"] == "R10"]
     ours = recalls[recalls["method"] == SSPC]
     name = wording.method_name(SSPC)
@@ -115,7 +116,7 @@ def differences(metrics: pd.DataFrame, params: Params) -> Table | None:
             bodies.append(Body(rows, f"{name} minus {wording.method_name(other)}"))
     caption = f"R@10 of {name} minus each other method's, in points, paired by seed."
     heads = ("benchmark, setting", "mean", "by seed", "runs of seeds")
-    return Table("differences", caption, heads, tuple(bodies), words=1, after=2) if bodies else None
+    return Table("differences", caption, heads, tuple(bodies), words=1, after=2)
 
 
 def _difference_row(pairs: pd.DataFrame, params: Params) -> Row:
@@ -130,8 +131,8 @@ def _difference_row(pairs: pd.DataFrame, params: Params) -> Row:
     return Row((Cell(place), mean, each, linked(runs)))
 
 
-def test_sizes(counts: pd.DataFrame, params: Params) -> Table | None:
-    """Return the sizes of the test sets that R@K divides by; None without counts."""
+def test_sizes(counts: pd.DataFrame, params: Params) -> Table:
+    """Return the sizes of the test sets that R@K divides by."""
     rows = []
     for benchmark in ordered(counts["benchmark"], wording.DOMAINS):
         found = counts[counts["benchmark"] == benchmark].set_index("which")
@@ -146,4 +147,4 @@ def test_sizes(counts: pd.DataFrame, params: Params) -> Table | None:
         "Test clips. R@K divides by all of them: a missing clip is an error; MedR is over those present."
     )
     heads = ("benchmark", "all", "present", "missing")
-    return Table("sizes", caption, heads, (Body(tuple(rows)),)) if rows else None
+    return plain("sizes", caption, heads, rows)

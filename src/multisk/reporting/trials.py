@@ -102,7 +102,7 @@ def _setting(study: StudyResult, key: str, value: Any, number: int) -> Cell:
     return Cell(text, _origin(study, f"param/{key}", number, "mean"))
 
 
-def trial_records(studies: Mapping[str, StudyResult], root: Path) -> Table | None:
+def trial_records(studies: Mapping[str, StudyResult], root: Path) -> Table:
     """Return every trial's run with its id in MLflow; commit and command where its record lies in `root`."""
     seconds = [float(time) for study in studies.values() for time in study.trials["seconds"].dropna()]
     unit = wording.time_unit(seconds)
@@ -119,7 +119,7 @@ def trial_records(studies: Mapping[str, StudyResult], root: Path) -> Table | Non
         "record, which lies in the working copy that ran it; the table of the study keeps the rest."
     )
     heads = record_heads(unit)
-    return Table("trial-records", caption, heads, tuple(bodies), words=3, after=3) if bodies else None
+    return Table("trial-records", caption, heads, tuple(bodies), words=3, after=3)
 
 
 def _trial_record(study: StudyResult, run: Mapping[Any, Any], unit: tuple[str, int], root: Path) -> Row:
@@ -135,8 +135,8 @@ def _trial_record(study: StudyResult, run: Mapping[Any, Any], unit: tuple[str, i
     )
 
 
-def strategy_table(strategies: pd.DataFrame, params: Params) -> Table | None:
-    """Return R@10 of each evaluation strategy: a body per benchmark and setting; None without any."""
+def strategy_table(strategies: pd.DataFrame, params: Params) -> Table:
+    """Return R@10 of each evaluation strategy: a body per benchmark and setting."""
     chosen = strategies[strategies["metric"] == "R10"]
     names = ordered(chosen["strategy"], STRATEGIES)
     bodies = []
@@ -151,7 +151,7 @@ def strategy_table(strategies: pd.DataFrame, params: Params) -> Table | None:
         "videos of several clips."
     )
     heads = ("method", *names, "runs of seeds")
-    return Table("strategies", caption, heads, tuple(bodies), after=1) if bodies else None
+    return Table("strategies", caption, heads, tuple(bodies), after=1)
 
 
 def _strategy_rows(part: pd.DataFrame, names: list[str], params: Params) -> Iterator[Row]:

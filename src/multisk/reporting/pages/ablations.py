@@ -1,9 +1,7 @@
 """The page of the ablations: studies of settings, evaluation strategies, all recipes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
-
-import pandas as pd
 
 from multisk.reporting import ablations, trials
 from multisk.reporting.cells import Table
@@ -24,7 +22,7 @@ TITLES = {
 def build(inputs: Inputs) -> Page:
     """Return ablations.html."""
     drawn = {name: ablations.figures_of(study) for name, study in inputs.studies.items()}
-    strategies = headline(inputs.strategies) if len(inputs.strategies) else inputs.strategies
+    strategies = headline(inputs.strategies)
     context = {
         "studies": [_study(name, inputs.studies.get(name), drawn) for name in _names(inputs)],
         "others": [name for name in inputs.params.sweep.others if name not in inputs.studies],
@@ -41,7 +39,7 @@ def build(inputs: Inputs) -> Page:
         summary="Studies of the method's settings, of the data it needs, and of how clips are cut.",
         context=context,
         figures={figure.name: figure for found in drawn.values() for figure in found},
-        data=dict(_tables(inputs)),
+        data={"strategies": inputs.strategies},
     )
 
 
@@ -64,14 +62,9 @@ def _study(name: str, study: StudyResult | None, drawn: Mapping[str, list[Figure
     }
 
 
-def _recipes(inputs: Inputs) -> Table | None:
+def _recipes(inputs: Inputs) -> Table:
     folder = inputs.sources.name(inputs.sources.recipes)
     found = inputs.metrics, inputs.params
     published, file = inputs.decisions.published, inputs.sources.name(inputs.sources.published)
     links = published_links(published, file, inputs.params.profile) if published else {}
-    return recipe_table(inputs.recipes, *found, folder, links) if inputs.recipes else None
-
-
-def _tables(inputs: Inputs) -> Iterator[tuple[str, pd.DataFrame]]:
-    if len(inputs.strategies):
-        yield "strategies", inputs.strategies
+    return recipe_table(inputs.recipes, *found, folder, links)

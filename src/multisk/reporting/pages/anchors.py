@@ -16,8 +16,8 @@ def build(inputs: Inputs) -> Page:
     """Return anchors.html."""
     scale, training = inputs.scale, inputs.training
     drawn = {
-        "nmi": figures.nmi_figure(inputs.nmi, scale) if len(inputs.nmi) else None,
-        "anchors": figures.anchor_figure(inputs.counts) if len(inputs.counts) else None,
+        "nmi": figures.nmi_figure(inputs.nmi, scale),
+        "anchors": figures.anchor_figure(inputs.counts),
         "usage": curves.usage_figure(training, scale),
         "sspc": curves.sspc_figure(training, scale),
     }
@@ -26,8 +26,8 @@ def build(inputs: Inputs) -> Page:
         label="Anchors",
         title="Do the anchors mean something?",
         summary="Mutual information of anchors and what clips show, and how training uses the anchors.",
-        context={"nmi": nmi_table(inputs.nmi) if len(inputs.nmi) else None},
-        figures={name: figure if figure and figure.panels else None for name, figure in drawn.items()},
+        context={"nmi": nmi_table(inputs.nmi)},
+        figures=drawn,
     )
 
 

@@ -22,5 +22,5 @@ def build(inputs: Inputs) -> Page:
             "costs": facts.costs(inputs.runs, inputs.studies) if len(inputs.runs) else None,
             "trials": drawn,
         },
-        figures={"pace": pace if pace.panels else None, **{figure.name: figure for figure in drawn}},
+        figures={"pace": pace, **{figure.name: figure for figure in drawn}},
     )

@@ -22,6 +22,11 @@ class Page:
     data: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     @property
+    def shown(self) -> list[Figure]:
+        """Its figures that have something to show."""
+        return [figure for figure in self.figures.values() if figure and figure.panels]
+
+    @property
     def file(self) -> str:
         """The name of its file."""
         return f"{self.name}.html"

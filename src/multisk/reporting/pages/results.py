@@ -5,7 +5,6 @@ from typing import Any
 
 from multisk.claims.published import PAPER
 from multisk.reporting import facts, figures, published_tables, tables, wording
-from multisk.reporting.cells import Table
 from multisk.reporting.inputs import Inputs
 from multisk.reporting.notice import notice
 from multisk.reporting.pages.page import Page
@@ -20,13 +19,14 @@ DIRECTIONS = f"All directions: {SPREAD} A direction without + that names two mod
 
 def build(inputs: Inputs) -> Page:
     """Return index.html."""
+    beside = inputs.chance, inputs.params
     context = {
         "notice": notice(inputs.params),
         "profile": inputs.params.profile,
         "methods": wording.listed(inputs.scale.names),
         "facts": facts.facts(inputs.runs, inputs.params) if len(inputs.runs) else None,
-        "results": _results(inputs),
-        "directions": _directions(inputs),
+        "results": tables.result_table("results", HEADLINE, headline(inputs.metrics), *beside),
+        "directions": tables.result_table("directions", DIRECTIONS, inputs.metrics, *beside),
         "differences": tables.differences(headline(inputs.metrics), inputs.params),
         "sizes": tables.test_sizes(inputs.sizes, inputs.params),
         **_published(inputs),
@@ -61,24 +61,11 @@ def _published(inputs: Inputs) -> dict[str, Any]:
     }
 
 
-def _results(inputs: Inputs) -> Table | None:
-    found = headline(inputs.metrics), inputs.chance, inputs.params
-    return tables.result_table("results", HEADLINE, *found) if len(inputs.metrics) else None
-
-
-def _directions(inputs: Inputs) -> Table | None:
-    found = inputs.metrics, inputs.chance, inputs.params
-    return tables.result_table("directions", DIRECTIONS, *found) if len(inputs.metrics) else None
-
-
 def _figures(inputs: Inputs) -> dict[str, Figure | None]:
     scale, label = inputs.scale, partial(wording.benchmark_name, inputs.params)
     sizes = inputs.sizes.pivot(index="benchmark", columns="which", values="value")
     ranks = inputs.ranks[inputs.ranks["benchmark"].isin(sizes.index)]
-    measured = len(inputs.metrics) > 0
     return {
-        "headline": figures.headline_figure(inputs.metrics, inputs.chance, scale, label)
-        if measured
-        else None,
+        "headline": figures.headline_figure(inputs.metrics, inputs.chance, scale, label),
         "recall": figures.recall_figure(ranks, sizes, scale, label) if len(ranks) else None,
     }

@@ -21,14 +21,13 @@ def build(inputs: Inputs) -> Page:
         "loss": curves.loss_figure(training, scale, label),
         "contrastive": curves.contrastive_figure(training, scale),
     }
-    ran = len(inputs.runs) > 0
     context = {
-        "facts": facts.facts(inputs.runs, inputs.params) if ran else None,
+        "facts": facts.facts(inputs.runs, inputs.params) if len(inputs.runs) else None,
         "versions": facts.versions(inputs.runs),
-        "datasets": facts.datasets(inputs.datasets) if len(inputs.datasets) else None,
+        "datasets": facts.datasets(inputs.datasets),
         "extractors": facts.extractors(inputs.params),
         "trials": trial_records(inputs.studies, inputs.sources.params.parent),
-        "records": facts.records(inputs.runs, _beside(inputs)) if ran else None,
+        "records": facts.records(inputs.runs, _beside(inputs)),
     }
     return Page(
         name="runs",
@@ -36,7 +35,7 @@ def build(inputs: Inputs) -> Page:
         title="Runs and provenance",
         summary="Every run with its MLflow id, commit, command and files, and how training went.",
         context=context,
-        figures={name: figure if figure.panels else None for name, figure in drawn.items()},
+        figures=drawn,
         data={"runs": inputs.runs.drop(columns="versions")},
     )
 
