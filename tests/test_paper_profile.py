@@ -59,12 +59,12 @@ PUBLISHED = {
     "clips.pretrain.audio_frames": 768,
     "clips.pretrain.words": 20,
     "clips.pretrain.shift_audio": True,
-    "clips.youcook2.video_tokens": 48 * 1.5,
-    "clips.youcook2.audio_frames": 4608,
-    "clips.youcook2.complete_size": 3350,
-    "clips.msrvtt.video_tokens": 32 * 1.5,
-    "clips.msrvtt.audio_frames": 3072,
-    "clips.msrvtt.complete_size": 1000,
+    "benchmarks.youcook2.clips.video_tokens": 48 * 1.5,
+    "benchmarks.youcook2.clips.audio_frames": 4608,
+    "benchmarks.youcook2.complete_size": 3350,
+    "benchmarks.msrvtt.clips.video_tokens": 32 * 1.5,
+    "benchmarks.msrvtt.clips.audio_frames": 3072,
+    "benchmarks.msrvtt.complete_size": 1000,
     "model.dimension": 4096,
     "model.joint_dimension": 6144,
     "model.depth": 1,
@@ -91,14 +91,14 @@ PUBLISHED = {
     "pretrain.ema": 0.9999,
     "pretrain.mixed_precision": "fp16",
     "finetune.pair_weight": 1,
-    "finetune.youcook2.batch_size": 256,
-    "finetune.youcook2.learning_rate": 1e-5,
-    "finetune.youcook2.epochs": 5,
-    "finetune.youcook2.freeze_batch_norm": True,
-    "finetune.msrvtt.batch_size": 128,
-    "finetune.msrvtt.learning_rate": 5e-5,
-    "finetune.msrvtt.epochs": 25,
-    "finetune.msrvtt.freeze_batch_norm": True,
+    "benchmarks.youcook2.finetune.batch_size": 256,
+    "benchmarks.youcook2.finetune.learning_rate": 1e-5,
+    "benchmarks.youcook2.finetune.epochs": 5,
+    "benchmarks.youcook2.finetune.freeze_batch_norm": True,
+    "benchmarks.msrvtt.finetune.batch_size": 128,
+    "benchmarks.msrvtt.finetune.learning_rate": 5e-5,
+    "benchmarks.msrvtt.finetune.epochs": 25,
+    "benchmarks.msrvtt.finetune.freeze_batch_norm": True,
     "evaluate.weights": "raw",
 }
 
@@ -129,10 +129,19 @@ def stated(section: Any) -> Iterator[tuple[str, int]]:
             yield key, section.lc.value(key)[0]
 
 
-@pytest.mark.parametrize("file", ["base", "paper"])
-@pytest.mark.parametrize("section", ["features", "clips", "model", "methods", "pretrain", "finetune"])
+SOURCED = ["features", "clips", "model", "methods", "pretrain"]
+
+
+@pytest.mark.parametrize(
+    ("file", "section"),
+    [
+        *(("profiles/base.yaml", section) for section in [*SOURCED, "finetune"]),
+        *(("profiles/paper.yaml", section) for section in SOURCED),
+        *((f"src/multisk/benchmarks/{name}.yaml", "settings") for name in ("youcook2", "msrvtt")),
+    ],
+)
 def test_each_value_has_its_source(repository, section, file):
-    text = (repository / "profiles" / f"{file}.yaml").read_text()
+    text = (repository / file).read_text()
     values = list(stated(YAML().load(text)[section]))
     assert values
     lines = text.splitlines()

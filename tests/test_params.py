@@ -31,7 +31,7 @@ def test_each_profile_is_valid_and_names_itself(profile):
         (
             "learning_rate:",
             "lerning_rate:",
-            "pretrain.lerning_rate: unknown key, did you mean learning_rate?",
+            "benchmarks.youcook2.finetune.lerning_rate: unknown key, did you mean learning_rate?",
         ),
         ("  joint_dimension:", "  # joint_dimension:", "model.joint_dimension: missing"),
         ("temperature: 0.05", "temperature: -1", "temperature: Input should be greater than 0"),

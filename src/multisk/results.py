@@ -20,8 +20,6 @@ from multisk.files import digest, read_json
 from multisk.params import load_params
 from multisk.tracking import METRICS, RECORD, STEPS, flatten, read_steps
 
-SETTINGS = ("zero-shot", "fine-tuned")
-
 METRIC_COLUMNS = ("method", "benchmark", "setting", "seed", "direction", "metric", "value", "file", "key")
 STEP_COLUMNS = ("stage", "method", "benchmark", "seed", "step", "term", "value")
 RANK_COLUMNS = ("benchmark", "setting", "seed", "direction", "clip_id", "rank", "video_id")

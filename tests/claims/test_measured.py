@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from multisk.benchmarks.definition import load_definitions
 from multisk.claims.declared import RetrievalComparison
 from multisk.claims.measured import Measured
 
@@ -42,6 +43,7 @@ def measured(found: dict[str, dict[int, int]]) -> Measured:
         sizes=pd.DataFrame(sizes, columns=["benchmark", "which", "value"]),
         runs=pd.DataFrame(),
         methods=frozenset(found),
+        benchmarks={name: one.settings for name, one in load_definitions().items()},
     )
 
 

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
-from multisk.errors import InputError
 from multisk.evaluation.embed import EmbeddedSet
 from multisk.evaluation.retrieval import retrieve, similarity
 from multisk.evaluation.strategies import long_videos, readings, strategy_table
 from multisk.params import Params, load_profile
+from multisk.settings.benchmarks import Benchmark
 
 
 @pytest.fixture
@@ -16,7 +17,8 @@ def params(repository) -> Params:
 
 
 def test_each_strategy_is_a_way_to_read_clips(params: Params) -> None:
-    found = dict(readings(params.evaluate, "msrvtt", params.clips.msrvtt))
+    msrvtt = params.benchmark("msrvtt")
+    found = dict(readings(params.evaluate.strategies, msrvtt.clips, msrvtt.segments))
     assert {name: (clips.sampling, clips.segments) for name, clips in found.items()} == {
         "at-once": ("clip", 1),
         "clips": ("clip", 4),
@@ -25,21 +27,19 @@ def test_each_strategy_is_a_way_to_read_clips(params: Params) -> None:
     }
     untouched = {"sampling", "segments"}
     for clips in found.values():
-        assert clips.model_dump(exclude=untouched) == params.clips.msrvtt.model_dump(exclude=untouched)
-    assert found["at-once"] == params.clips.msrvtt
+        assert clips.model_dump(exclude=untouched) == msrvtt.clips.model_dump(exclude=untouched)
+    assert found["at-once"] == msrvtt.clips
 
 
 def test_only_chosen_strategies_are_measured(params: Params) -> None:
-    few = params.evaluate.model_copy(update={"strategies": ("nearest", "long-video")})
-    assert [name for name, _ in readings(few, "youcook2", params.clips.youcook2)] == ["nearest"]
+    clips = params.benchmark("youcook2").clips
+    assert [name for name, _ in readings(("nearest", "long-video"), clips, 6)] == ["nearest"]
 
 
 def test_segments_that_do_not_fit_are_named(params: Params) -> None:
-    segments = params.evaluate.segments.model_copy(update={"msrvtt": 5})
-    settings = params.evaluate.model_copy(update={"segments": segments})
-    expected = r"params\.yaml: evaluate\.segments\.msrvtt: 5 must divide video_tokens \(48\) and audio_frames"
-    with pytest.raises(InputError, match=expected):
-        list(readings(settings, "msrvtt", params.clips.msrvtt))
+    settings = params.benchmark("msrvtt").model_dump() | {"segments": 5}
+    with pytest.raises(ValidationError, match=r"segments \(5\) must divide video_tokens and audio_frames"):
+        Benchmark.model_validate(settings)
 
 
 def clips_of(videos: list[str], rng: np.random.Generator) -> EmbeddedSet:

@@ -40,9 +40,7 @@ class Words:
 
 
 def test_clips_have_tokens_at_the_pace_of_appearance(extracted) -> None:
-    clips = BenchmarkClips(
-        corpus="", video_tokens=4, audio_frames=64, words=2, sampling="clip", segments=1, complete_size=None
-    )
+    clips = BenchmarkClips(video_tokens=4, audio_frames=64, words=2, sampling="clip", segments=1)
     reader, video = ClipReader(extracted, Words(), clips), extracted.videos()[0]
     assert list(reader.video_rates) == ["appearance"]
     length = extracted.length(video, "appearance")

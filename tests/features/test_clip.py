@@ -216,8 +216,8 @@ def test_clips_take_tokens_where_they_took_word_vectors(tmp_path, opened, corpus
         clips=pd.DataFrame(rows, columns=columns),
     )
     store = extract(captioned, options, tmp_path / "extractors", tmp_path / "features")
-    budget = {"corpus": "c", "video_tokens": 4, "audio_frames": 64, "words": 7, "sampling": "clip"}
-    clips = BenchmarkClips.model_validate({**budget, "segments": 1, "complete_size": None})
+    budget = {"video_tokens": 4, "audio_frames": 64, "words": 7, "sampling": "clip"}
+    clips = BenchmarkClips.model_validate({**budget, "segments": 1})
     dataset = CaptionedClips(store, captioned, opened, clips, "test")
     batches = list(torch.utils.data.DataLoader(dataset, batch_size=None, num_workers=1))
     assert batches[0]["text"].shape[-2:] == (7, D)

@@ -326,13 +326,11 @@ def captioned(recorded: dict[str, Any], kind: str, kwargs: dict[str, Any], split
     corpus: Any = SimpleNamespace(name=kind, of_split=lambda _: table)
     segments = kwargs.get("n_clips", 1)
     clips = BenchmarkClips(
-        corpus=kind,
         video_tokens=kwargs["n_video_tokens"] * segments,
         audio_frames=kwargs["num_audio_STFT_frames"] * segments,
         words=kwargs["max_words"],
         sampling=kwargs.get("video_sampling_strategy", "clip"),
         segments=segments,
-        complete_size=None,
     )
     return CaptionedClips(Store(clips_of(items, kind)), corpus, word_vectors(recorded["we"]), clips, split)
 
@@ -371,12 +369,10 @@ def cut(clip: dict[str, np.ndarray], inputs: dict[str, torch.Tensor], segments: 
     corpus: Any = SimpleNamespace(name="msrvtt", of_split=lambda _: table)
     words = word_vectors({"words": ["some"], "vectors": torch.zeros(1, inputs["text"].shape[1])})
     clips = BenchmarkClips(
-        corpus="msrvtt",
         video_tokens=len(inputs["video"]),
         audio_frames=inputs["audio"].shape[1],
         words=len(inputs["text"]),
         sampling="clip",
         segments=segments,
-        complete_size=None,
     )
     return CaptionedClips(Store({"vid7": clip}), corpus, words, clips, "test")[0]

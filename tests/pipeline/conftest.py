@@ -41,7 +41,7 @@ def tiny_settings() -> dict[str, Any]:
     settings["methods"]["sspc"]["sspc"]["queue"] = 16
     settings["pretrain"] |= {"epochs": 2, "batch_size": 2, "checkpoint_steps": 1}
     for benchmark in ("youcook2", "msrvtt"):
-        settings["finetune"][benchmark] |= {"epochs": 1, "batch_size": 2}
+        settings["benchmarks"][benchmark]["finetune"] |= {"epochs": 1, "batch_size": 2}
     return settings
 
 

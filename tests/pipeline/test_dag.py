@@ -31,7 +31,7 @@ def dependencies(dag: dict, stage: str) -> list[str]:
 
 
 def test_dvc_yaml_is_what_the_declaration_and_the_imports_say(repository):
-    benchmarks = load_params(repository / "params.yaml").benchmark_names
+    benchmarks = list(load_params(repository / "params.yaml").benchmarks)
     assert (repository / "dvc.yaml").read_text() == dag_text(benchmarks)
 
 

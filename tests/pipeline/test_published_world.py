@@ -124,7 +124,7 @@ def shrunk(profiles: Path) -> dict[str, Any]:
     training = {"mixed_precision": "no", "workers": 0}
     settings["pretrain"] |= {"epochs": 2, "batch_size": 2, **training}
     for benchmark in ("youcook2", "msrvtt"):
-        settings["finetune"][benchmark] |= {"epochs": 1, "batch_size": 3, **training}
+        settings["benchmarks"][benchmark]["finetune"] |= {"epochs": 1, "batch_size": 3, **training}
     return settings
 
 

@@ -41,7 +41,7 @@ def test_good_clips_get_embeddings_and_damaged_ones_a_reason(trained, realdata, 
 
     corpus = cut_clips(corpus, store, params.clips.pretrain.seconds)
     words = WordVectors.open(trained / "data/words")
-    clips = CaptionedClips(store, corpus, words, params.clips.msrvtt, "test")
+    clips = CaptionedClips(store, corpus, words, params.benchmark("msrvtt").clips, "test")
     widths = {"text_dimension": words.dimension}
     widths["video_dimension"] = store.dimension("appearance") + store.dimension("motion")
     model = method_model(params, "sspc", widths)

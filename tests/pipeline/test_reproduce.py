@@ -142,7 +142,7 @@ def test_a_trial_is_done_again_with_its_own_settings_and_validated(world, trial,
     assert read_json(again / "metrics.json")["validation"] == recorded
     pairs = compare(trial, again).pairs
     assert {name for name in pairs if name.startswith("validation/")} == {
-        f"validation/{part}" for part in ("close", "far", "mean")
+        f"validation/{part}" for part in ("youcook2", "msrvtt", "mean")
     }
     assert any(name.endswith("/loss") for name in pairs)
 
@@ -151,13 +151,13 @@ def test_a_trial_that_the_pruner_stopped_is_done_again_up_to_there(world, trial)
     """It stands for one: what a finished trial was after its first epoch, and a number that is wrong."""
     steps = (trial / "steps.jsonl").read_text().splitlines(keepends=True)
     (trial / "steps.jsonl").write_text("".join(steps[: len(steps) // 2]))
-    first = read_json(trial / "validation.json")["1"] | {"close": 1.5}
+    first = read_json(trial / "validation.json")["1"] | {"youcook2": 1.5}
     write_json(trial / "metrics.json", {"validation": first, "epochs": 1, "training": {"epochs": 1}})
     done = multisk(world, "reproduce", trial, "--run")
     assert done.returncode == 1, done.stderr
     wrong = [line for line in done.stdout.splitlines() if ": recorded " in line]
     assert len(wrong) == 1
-    assert wrong[0].startswith("validation/close: recorded 1.5, reproduced ")
+    assert wrong[0].startswith("validation/youcook2: recorded 1.5, reproduced ")
 
 
 @pytest.mark.parametrize(("kind", "file"), [("raw", "model"), ("ema", "ema")])

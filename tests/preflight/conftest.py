@@ -30,7 +30,8 @@ def settings(repository: Path) -> dict[str, Any]:
     values["model"]["davenet"] |= {"layers": [1, 1], "widths": [4, 4, 8]}
     values["features"]["words"]["dimension"] = 5
     values["methods"] = {name: values["methods"][name] for name in ("contrastive", "sspc")}
-    for training in (values["pretrain"], values["finetune"]["youcook2"], values["finetune"]["msrvtt"]):
+    tuning = (benchmark["finetune"] for benchmark in values["benchmarks"].values())
+    for training in (values["pretrain"], *tuning):
         training |= {"mixed_precision": "no", "batch_size": 2}
     return values
 

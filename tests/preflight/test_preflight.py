@@ -167,7 +167,7 @@ def test_a_share_of_the_videos_makes_fewer_steps(look: Look, settings: dict[str,
 
 
 def test_a_benchmark_smaller_than_its_clips_stops(look: Look, settings: dict[str, Any]) -> None:
-    settings["clips"]["msrvtt"]["complete_size"] = 900
+    settings["benchmarks"]["msrvtt"]["complete_size"] = 900
     check = of(look(), "msrvtt", "test clips")
     assert check.status == "missing"
     assert "complete_size to 968" in check.remedy
@@ -257,11 +257,11 @@ def test_clip_models_are_looked_for_where_features_are_to_be_extracted(
 def test_half_precision_needs_a_gpu(
     look: Look, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings["finetune"]["msrvtt"]["mixed_precision"] = "fp16"
+    settings["benchmarks"]["msrvtt"]["finetune"]["mixed_precision"] = "fp16"
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     check = of(look(), "machine", "GPU")
     assert check.status == "missing"
-    assert "finetune.msrvtt" in check.detail
+    assert "benchmarks.msrvtt.finetune" in check.detail
     assert "mixed_precision: no" in check.remedy
 
 

@@ -44,16 +44,14 @@ def clips_of(
 ) -> CaptionedClips:
     segments = kwargs.get("n_clips", 1)
     clips = BenchmarkClips(
-        corpus="x",
         video_tokens=kwargs["n_video_tokens"] * segments,
         audio_frames=kwargs["num_audio_STFT_frames"] * segments,
         words=kwargs["max_words"],
         sampling=kwargs.get("video_sampling_strategy", "clip"),
         segments=segments,
-        complete_size=complete,
     )
     words = WordVectors(recorded["we"]["words"], recorded["we"]["vectors"].numpy())
-    return CaptionedClips(imported.store, imported.corpus, words, clips, split)
+    return CaptionedClips(imported.store, imported.corpus, words, clips, split, complete_size=complete)
 
 
 def check(dataset: CaptionedClips, items: list[dict[str, Any]]) -> None:

@@ -30,7 +30,7 @@ def test_recall_at_ten_is_the_metric(complete):
     sources = ReportSources.below(complete)
     sizes = read_clip_counts(sources).pivot(index="benchmark", columns="which", values="value")
     ranks = Inputs.read(sources).ranks
-    curves = recall_figure(ranks, sizes, SCALE, str).data.query("K in (1, 10)")
+    curves = recall_figure(ranks, sizes, SCALE, {}).data.query("K in (1, 10)")
     curves = curves.assign(metric="R" + curves["K"].astype(str), method=curves["method"].str.lower())
     keys = ["method", "benchmark", "setting", "seed", "metric"]
     joined = curves.merge(headline(read_metrics(sources)), on=keys, validate="one_to_one")
@@ -43,7 +43,7 @@ def test_ties_count_as_in_the_metrics():
     run |= {"file": "ranks.parquet", "run_key": "key"}
     ranks = pd.DataFrame([{**run, "clip_id": str(i), "rank": r} for i, r in enumerate((1.5, 1.0, 2.5, 12))])
     sizes = pd.DataFrame({"complete": {"msrvtt": 5.0}, "present": {"msrvtt": 4.0}})
-    found = recall_figure(ranks, sizes, Scale(("sspc",)), str).data.set_index("K")["recall"].to_dict()
+    found = recall_figure(ranks, sizes, Scale(("sspc",)), {}).data.set_index("K")["recall"].to_dict()
     assert found[1] == 20
     assert found[2] == 60
     assert found[10] == 60

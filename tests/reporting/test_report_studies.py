@@ -43,7 +43,9 @@ def test_gains_are_paired_by_seed_and_condition(complete):
 
 
 def one_seed(study):
-    return StudyResult(study.study, study.head, study.trials[study.trials["seed"] == 0], study.place)
+    return StudyResult(
+        study.study, study.head, study.trials[study.trials["seed"] == 0], study.place, study.params
+    )
 
 
 def written_in(panel):
@@ -58,8 +60,8 @@ def test_curves_start_at_zero_and_show_chance_where_it_is_known(complete):
         assert "0" in written_in(panel)
         assert any(text.startswith("R@10 (%), ") for text in written_in(panel))
     assert "Dashed: chance. Each point was trained for 6 epochs with 2 seeds" in figure.caption
-    head = {key: value for key, value in study.head.items() if key != "chance"}
-    without = curve_figure(StudyResult(study.study, head, study.trials, study.place))
+    head = {**study.head, "chance": {}}
+    without = curve_figure(StudyResult(study.study, head, study.trials, study.place, study.params))
     assert "chance" not in without.caption
     assert not any(text.startswith("chance") for panel in without.panels for text in written_in(panel))
 
@@ -83,8 +85,8 @@ def test_gains_have_intervals_over_paired_seeds_and_one_scale(complete):
     low, high = (f"{abs(end):.1f}" for end in interval(list(cell)))
     assert any(low in text and high in text and "[" in text for text in written_in(figure.panels[0]))
     trials = study.trials.copy()
-    trials.loc[trials["param/method"] == "sspc", "validation/far"] += 500
-    wide = gain_figure(StudyResult(study.study, study.head, trials, study.place))
+    trials.loc[trials["param/method"] == "sspc", "validation/msrvtt"] += 500
+    wide = gain_figure(StudyResult(study.study, study.head, trials, study.place, study.params))
     colours = [
         {text for text in written_in(panel) if text.strip("\N{MINUS SIGN}").isdigit()}
         for panel in wide.panels

@@ -12,8 +12,8 @@ from multisk.reporting.verdict_tables import against_contrastive
 @pytest.fixture
 def judged(complete):
     """The declared claims, and their results."""
-    decisions = Inputs.read(ReportSources.below(complete)).decisions
-    return decisions.declared, decisions.claims
+    found = Inputs.read(ReportSources.below(complete))
+    return found.decisions.declared, found.decisions.claims, found.params
 
 
 def found_everywhere(claims, finding):
@@ -33,22 +33,22 @@ def found_everywhere(claims, finding):
     ],
 )
 def test_a_sentence_says_where_sspc_beats_contrastive(judged, finding, said, not_said):
-    declared, claims = judged
-    sentence = against_contrastive(declared, found_everywhere(claims, finding))
+    declared, claims, params = judged
+    sentence = against_contrastive(declared, found_everywhere(claims, finding), params)
     assert said in sentence
     assert not_said not in sentence
-    for place in ("the far domain zero-shot", "the mean of both domains fine-tuned"):
+    for place in ("the far domain zero-shot", "the mean of the benchmarks fine-tuned"):
         assert place in sentence
     assert sentence.count("the close domain zero-shot") == 1
 
 
 def test_places_stand_with_their_own_outcome(judged):
-    declared, claims = judged
+    declared, claims, params = judged
     third = next(claim for claim in claims if claim.name == "sspc-improves")
     findings = {"close": "above", "far": "below", "far-above-all": "below"}
     comparisons = tuple(replace(each, finding=findings[each.name]) for each in third.comparisons)
     others = found_everywhere((claim for claim in claims if claim is not third), "not run")
-    sentence = against_contrastive(declared, [*others, replace(third, comparisons=comparisons)])
+    sentence = against_contrastive(declared, [*others, replace(third, comparisons=comparisons)], params)
     assert "beats the contrastive loss alone in the close domain zero-shot;" in sentence
     assert "falls behind it in the far domain zero-shot;" in sentence
     assert "far domain minus" not in sentence

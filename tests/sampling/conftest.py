@@ -106,11 +106,9 @@ def pretrain_clips() -> PretrainClips:
 @pytest.fixture
 def benchmark_clips() -> BenchmarkClips:
     return BenchmarkClips(
-        corpus="bench",
         video_tokens=12,
         audio_frames=800,
         words=5,
         sampling="clip",
         segments=1,
-        complete_size=None,
     )

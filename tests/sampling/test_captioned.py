@@ -20,15 +20,15 @@ def test_missing_clips_are_counted_and_left_out(captioned: Source, benchmark_cli
     assert dataset.clip_ids == ["first", "second"]
     assert dataset.missing == ["gone"]
     assert dataset.complete_size == 3
-    stated = benchmark_clips.model_copy(update={"complete_size": 1000})
-    assert CaptionedClips(*captioned, stated, "test").complete_size == 1000
+    stated = CaptionedClips(*captioned, benchmark_clips, "test", complete_size=1000)
+    assert stated.complete_size == 1000
 
 
 def test_a_complete_size_below_what_is_there_is_refused(
     captioned: Source, benchmark_clips: BenchmarkClips
 ) -> None:
     with pytest.raises(InputError, match=r"complete_size: 1 is less than the 2 test clips"):
-        CaptionedClips(*captioned, benchmark_clips.model_copy(update={"complete_size": 1}), "test")
+        CaptionedClips(*captioned, benchmark_clips, "test", complete_size=1)
 
 
 def test_a_split_without_features_is_refused(captioned: Source, benchmark_clips: BenchmarkClips) -> None:
@@ -102,7 +102,7 @@ def test_segments_split_video_and_sound_but_not_text(
 def test_training_clips_are_never_cut(captioned: Source, benchmark_clips: BenchmarkClips) -> None:
     whole = CaptionedClips(*captioned, benchmark_clips, "train")[0]
     clips = benchmark_clips.model_copy(update={"segments": 4})
-    uncut = CaptionedClips(*captioned, clips, "train")[0]
+    uncut = CaptionedClips(*captioned, clips.whole, "train")[0]
     assert uncut["clip_id"] == ["practice"]
     assert all(torch.equal(uncut[key], x) for key, x in whole.items() if torch.is_tensor(x))
 

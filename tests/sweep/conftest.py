@@ -84,7 +84,7 @@ def search() -> Study:
         {
             "methods": ["sspc"],
             "sampler": "tpe",
-            "objectives": ["close", "far"],
+            "objectives": ["youcook2", "msrvtt"],
             "pruner": None,
             "epochs": 3,
             "seeds": [0],

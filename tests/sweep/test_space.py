@@ -81,7 +81,7 @@ def test_an_unknown_study_is_named_with_the_known_ones(params):
     ("old", "new", "message"),
     [
         ("sampler: tpe", "sampler: grid", "weights: .*a grid needs lists of choices"),
-        ("objectives: [close, far]\n      pruner: null", "objectives: [close, far]\n      pruner: median",
+        ("msrvtt]\n      pruner: null", "msrvtt]\n      pruner: median",
          "weights: .*a pruner needs a single objective"),
         ("trials: 8", "trials: null", "weights: .*trials is needed"),
         ("low: 0.1, high: 3.0", "low: 3.0, high: 0.1", "low must be less than high"),

@@ -13,7 +13,7 @@ from multisk.resumable import Code
 from multisk.sampling.source import ClipSource
 from multisk.sweep import seed
 from multisk.sweep.study import sweep
-from multisk.sweep.validation import DOMAINS, validation_corpus
+from multisk.sweep.validation import validation_corpus
 from multisk.sweep.watch import Watch
 from multisk.tracking import Mirror
 from multisk.tracking.files import moments
@@ -30,8 +30,8 @@ class Scores:
     def __call__(self, _model):
         self.calls += 1
         return {
-            "close": 10.0 * self.calls - self.count,
-            "far": 0.0,
+            "youcook2": 10.0 * self.calls - self.count,
+            "msrvtt": 0.0,
             "mean": 5.0 * self.calls - self.count / 2,
         }
 
@@ -44,7 +44,7 @@ def run(world, settings, write_settings, monkeypatch):
         settings["sweep"]["others"]["pruned"] = {
             "methods": ["sspc"],
             "sampler": "grid",
-            "objectives": ["close"],
+            "objectives": ["youcook2"],
             "pruner": None,
             "epochs": 4,
             "seeds": [0],
@@ -83,22 +83,25 @@ def test_without_a_pruner_every_trial_is_trained_to_its_end(run, monkeypatch):
     content, table = run()
     assert content["trials"] == {"finished": 5, "pruned": 0, "failed": 0}
     assert set(table["epochs"]) == {4}
-    assert table["value/close"].tolist() == [6.0, 4.0, 2.0, 0.0, -2.0]
-    assert content["importance"] == {"evaluator": "fanova", "values": {"close": {"anchors": 1.0}}}
+    assert table["value/youcook2"].tolist() == [6.0, 4.0, 2.0, 0.0, -2.0]
+    assert content["importance"] == {"evaluator": "fanova", "values": {"youcook2": {"anchors": 1.0}}}
 
 
 def test_a_trial_is_the_mean_of_its_seeds_which_are_kept(run, world):
-    content, table = run(objectives=["close", "far"], seeds=[0, 5], space={"anchors": [4, 8]}, epochs=1)
+    content, table = run(objectives=["youcook2", "msrvtt"], seeds=[0, 5], space={"anchors": [4, 8]}, epochs=1)
     assert Counter(zip(table["number"], table["seed"], strict=True)) == {
         (number, seed): 1 for number in (0, 1) for seed in (0, 5)
     }
     assert content["trials"]["finished"] == 2
-    assert [entry["name"] for entry in content["objectives"]] == ["close", "far"]
-    means = table.groupby("number")[["value/close", "value/far"]].mean()
-    assert content["best"] == {"close": means["value/close"].max(), "far": means["value/far"].max()}
+    assert [entry["name"] for entry in content["objectives"]] == ["youcook2", "msrvtt"]
+    means = table.groupby("number")[["value/youcook2", "value/msrvtt"]].mean()
+    assert content["best"] == {
+        "youcook2": means["value/youcook2"].max(),
+        "msrvtt": means["value/msrvtt"].max(),
+    }
     for row in table.itertuples():
         metrics = read_json((world / row.file).parent / "metrics.json")
-        assert metrics["validation"]["close"] == table.loc[row.Index, "value/close"]
+        assert metrics["validation"]["youcook2"] == table.loc[row.Index, "value/youcook2"]
         assert read_json(world / row.file)["seed"] == row.seed
     assert table["peak_mb"].gt(0).all()
     assert set(table.loc[table["pareto"], "number"]) == set(content["pareto"])
@@ -107,12 +110,12 @@ def test_a_trial_is_the_mean_of_its_seeds_which_are_kept(run, world):
 def test_what_chance_would_score_is_exported(run, world):
     content, _ = run(space={"anchors": [4, 8]}, epochs=1)
     params, layout = load_params(world / "params.yaml"), Layout(world)
-    for domain, benchmark in DOMAINS.items():
-        inputs = ClipSource.open(layout, params.benchmark(benchmark).corpus)
-        listed = validation_corpus(inputs.corpus, params.sweep.validation).clips["video_id"]
+    for name, benchmark in params.benchmarks.items():
+        inputs = ClipSource.open(layout, benchmark.corpus)
+        listed = validation_corpus(inputs.corpus, "train", params.sweep.validation).clips["video_id"]
         present = int(listed.isin(inputs.store.videos()).sum())
-        assert content["chance"][domain] == 100 * min(10, present) / len(listed)
-    assert content["chance"]["mean"] == (content["chance"]["close"] + content["chance"]["far"]) / 2
+        assert content["chance"][name] == 100 * min(10, present) / len(listed)
+    assert content["chance"]["mean"] == (content["chance"]["youcook2"] + content["chance"]["msrvtt"]) / 2
     assert read_json(world / "runs/sweep/pruned/study.json")["chance"] == content["chance"]
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from multisk.benchmarks.clips import open_benchmarks
 from multisk.corpora.manifest import Corpus
 from multisk.evaluation.embed import embed
 from multisk.evaluation.ranking import metrics_of
@@ -26,8 +27,7 @@ def opened(made):
     """The tiny world's settings and benchmarks."""
     params = load_params(made / "params.yaml")
     layout = Layout(made)
-    names = ("youcook2", "msrvtt")
-    return params, layout, {name: ClipSource.open(layout, params.benchmark(name).corpus) for name in names}
+    return params, layout, open_benchmarks(layout, params.benchmarks)
 
 
 def corpus_of(videos, clips_per_video):
@@ -49,7 +49,7 @@ def corpus_of(videos, clips_per_video):
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 1.0])
 def test_the_part_is_whole_training_videos_with_one_caption_each(share):
-    clips = validation_corpus(corpus_of(20, 3), share).clips
+    clips = validation_corpus(corpus_of(20, 3), "train", share).clips
     assert set(clips["split"]) == {"train"}
     assert len(clips) == 3 * round(20 * share)
     assert (clips.groupby("video_id").size() == 3).all()
@@ -57,7 +57,7 @@ def test_the_part_is_whole_training_videos_with_one_caption_each(share):
 
 
 def test_a_larger_part_contains_a_smaller_one():
-    parts = [set(validation_corpus(corpus_of(20, 1), n / 10).clips["clip_id"]) for n in range(1, 11)]
+    parts = [set(validation_corpus(corpus_of(20, 1), "train", n / 10).clips["clip_id"]) for n in range(1, 11)]
     assert all(fewer < more for fewer, more in pairwise(parts))
 
 
@@ -73,8 +73,8 @@ def test_no_test_clip_is_ever_read(opened, monkeypatch):
     found = judged(model)
     assert seen.videos, "nothing was read"
     assert not seen.videos & tested
-    assert set(found) == {"close", "far", "mean"}
-    assert found["mean"] == (found["close"] + found["far"]) / 2
+    assert set(found) == {"youcook2", "msrvtt", "mean"}
+    assert found["mean"] == (found["youcook2"] + found["msrvtt"]) / 2
 
 
 def test_a_model_without_audio_is_judged_by_what_video_alone_finds(opened):
@@ -86,10 +86,10 @@ def test_a_model_without_audio_is_judged_by_what_video_alone_finds(opened):
     model = method_model(mute, "contrastive", benchmarks["youcook2"].dimensions)
     judge = Validation(mute, benchmarks)
     found = judge(model)
-    for domain, clips in judge.clips.items():
+    for name, clips in judge.clips.items():
         metrics = retrieve(embed(model, clips, 4), clips.complete_size).metrics
         assert metrics.keys() == {"t2v", "v2t"}
-        assert found[domain] == metrics["t2v"]["R10"]
+        assert found[name] == metrics["t2v"]["R10"]
 
 
 @pytest.mark.filterwarnings("ignore:.*have no features")
@@ -103,8 +103,8 @@ def test_chance_is_what_random_rankings_score(opened):
     rng = np.random.default_rng(0)
     shuffled = metrics_of(np.concatenate([1 + rng.permutation(25) for _ in range(4000)]))
     chance = Validation(whole, many).chance
-    assert chance == {"close": 40.0, "far": 20.0, "mean": 30.0}
-    assert shuffled["R10"] == pytest.approx(chance["close"], abs=0.5)
+    assert chance == {"youcook2": 40.0, "msrvtt": 20.0, "mean": 30.0}
+    assert shuffled["R10"] == pytest.approx(chance["youcook2"], abs=0.5)
 
 
 def with_clips(inputs, present, missing):

@@ -5,8 +5,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from multisk.claims.verdicts import Rule
-from multisk.params import Benchmark
 from multisk.settings import Count, Section
+from multisk.settings.benchmarks import Setting
 
 HEADLINE = "headline"  # the direction that evaluation.headline chooses for each method
 
@@ -16,8 +16,8 @@ class RetrievalTerm(Section):
 
     weight: float
     method: str
-    benchmark: Benchmark
-    setting: Literal["zero-shot", "fine-tuned"]
+    benchmark: str
+    setting: Setting
 
 
 class AnchorTerm(Section):

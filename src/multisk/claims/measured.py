@@ -1,6 +1,6 @@
 """What the evaluations left, as declared comparisons need it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -27,6 +27,7 @@ from multisk.errors import InputError
 from multisk.evaluation.headline import HEADLINE as HEADLINES
 from multisk.evaluation.headline import headline
 from multisk.evaluation.ranking import found
+from multisk.params import load_params
 from multisk.results import (
     RANK_COLUMNS,
     ReportSources,
@@ -35,8 +36,8 @@ from multisk.results import (
     read_evaluations,
     read_runs,
 )
+from multisk.settings.benchmarks import Benchmark, anchor_benchmark
 
-ANCHOR_BENCHMARK = "youcook2"  # whose clips anchors are compared on
 ANCHOR_COLUMNS = ("seed", "group", "modality", "space", "label", "kind", "nmi", "ami")
 
 
@@ -49,7 +50,7 @@ class Measured:
     chance: benchmark, metric, value
     sizes: benchmark, which (present, complete, missing), value
     runs: run records
-    methods: those of params.yaml
+    methods, benchmarks: those of params.yaml
     """
 
     ranks: pd.DataFrame
@@ -58,22 +59,27 @@ class Measured:
     sizes: pd.DataFrame
     runs: pd.DataFrame
     methods: frozenset[str]
+    benchmarks: Mapping[str, Benchmark]
 
     @classmethod
     def read(cls, sources: ReportSources) -> Self:
         """Read what there is; raise InputError for what is malformed."""
+        params = load_params(sources.params)
         return cls(
             ranks=read_evaluations(sources, "ranks", RANK_COLUMNS),
             anchors=read_evaluations(sources, "anchors_jackknife", ANCHOR_COLUMNS),
             chance=read_chance(sources),
             sizes=read_clip_counts(sources),
             runs=read_runs(sources),
-            methods=sources.methods,
+            methods=frozenset(params.methods),
+            benchmarks=params.benchmarks,
         )
 
     def missing(self, declared: Declared) -> str:
         """Return why a comparison cannot be made, or nothing."""
         retrieval = isinstance(declared, RetrievalComparison)
+        if isinstance(declared, RetrievalComparison) and (unmeasured := self._unmeasured(declared)):
+            return unmeasured
         for method in dict.fromkeys(term.method for term in declared.terms):
             if method not in self.methods:
                 return f"{method} is not among the methods of params.yaml (multisk add {method})"
@@ -87,6 +93,17 @@ class Measured:
                 return f"{method} was tested on one video; an interval needs two"
             if not retrieval and rows["group"].max() < 1:
                 return f"the anchors of {method} were compared on one video; an interval needs two"
+        return ""
+
+    def _unmeasured(self, declared: RetrievalComparison) -> str:
+        """Return which condition of a comparison params.yaml leaves out, or nothing."""
+        for term in declared.terms:
+            benchmark = self.benchmarks.get(term.benchmark)
+            name = term.benchmark
+            if benchmark is None:
+                return f"{name} is not among the benchmarks of params.yaml (multisk add {name})"
+            if term.setting not in benchmark.settings:
+                return f"models are not fine-tuned on {name} (params.yaml: benchmarks.{name}.finetune)"
         return ""
 
     def estimate(self, declared: Declared) -> tuple[Estimate, int]:
@@ -166,7 +183,7 @@ class Measured:
         spread = run_spread([part_RG[:, 0] for part_RG in parts.values()])
         deviations = jackknife_deviations(contrast_G[1:])
         estimated = combine(float(contrast_G[0]), deviations, *spread, declared.threshold)
-        return estimated, int(self._sizes(ANCHOR_BENCHMARK)["present"])
+        return estimated, int(self._sizes(anchor_benchmark(self.benchmarks))["present"])
 
     def _information(self, declared: AnchorComparison, term: AnchorTerm) -> pd.DataFrame:
         """Return the mean over modalities and labels: a row per seed, a column per group of videos."""

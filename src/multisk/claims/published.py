@@ -12,8 +12,9 @@ from multisk.claims.measured import Measured
 from multisk.claims.significance import Estimate, Term, estimate, estimate_median
 from multisk.evaluation.ranking import found
 from multisk.layout import Layout
-from multisk.params import Benchmark, Params
+from multisk.params import Params
 from multisk.settings import Positive, Section
+from multisk.settings.benchmarks import Setting
 
 PAPER = "paper"  # the profile of the published setting
 FEATURES = "R152+RX101"  # of the published setting
@@ -41,8 +42,8 @@ class PublishedResult(Section):
     name: str  # of the method, as published
     method: str  # of this project
     backbone: str
-    benchmark: Benchmark
-    setting: Literal["zero-shot", "fine-tuned"]
+    benchmark: str
+    setting: Setting
     query: Literal["text"]
     gallery: Literal["video", "video+audio", "not stated"]
     direction: str | None  # "headline" or as in a metrics file; None: the source does not say
@@ -54,7 +55,7 @@ class PublishedResults(Section):
     """published.yaml as a whole."""
 
     fill_in: str  # how to transcribe what is not
-    protocols: dict[Benchmark, str]
+    protocols: dict[str, str]
     rows: Annotated[tuple[PublishedResult, ...], Field(min_length=1)]
 
     @model_validator(mode="after")

@@ -21,11 +21,16 @@ def methods() -> None:
 
 
 def add(
-    names: Annotated[list[str], typer.Argument(help="Recipes (multisk methods lists them).")],
+    names: Annotated[
+        list[str], typer.Argument(help="Recipes (multisk methods lists them), or published benchmarks.")
+    ],
 ) -> None:
-    """Write recipes into params.yaml, as methods that the pipeline runs."""
+    """Write recipes and benchmarks into params.yaml, which the pipeline then runs."""
     from multisk.methods import recipes
 
     for name, new in recipes.add(names).items():
-        said = "is now a method of" if new else "is already in"
-        typer.echo(f"{name} {said} params.yaml; run: dvc repro evaluate@{name}")
+        kind, stage = "method", f"evaluate@{name}"
+        if name not in load_params().methods:
+            kind, stage = "benchmark", "evaluate"
+        said = f"is now a {kind} of" if new else "is already in"
+        typer.echo(f"{name} {said} params.yaml; run: dvc repro {stage}")

@@ -10,7 +10,6 @@ from multisk.layout import Layout
 import_app = typer.Typer(help="Take in published features.", no_args_is_help=True)
 videos_app = typer.Typer(help="Register videos on disk as a corpus of a benchmark.", no_args_is_help=True)
 
-SETTINGS = ("zero-shot", "fine-tuned")
 File = Annotated[Path | None, typer.Option()]
 Replace = Annotated[bool, typer.Option("--replace", help="drop a corpus of other files, and its features")]
 
@@ -138,22 +137,23 @@ def import_checkpoint(
 
 def evaluate_checkpoint(
     checkpoint: Annotated[Path, typer.Argument(help="what import-checkpoint wrote, or a run folder")],
-    benchmark: Annotated[list[str] | None, typer.Option(help="msrvtt or youcook2; default: both")] = None,
+    benchmark: Annotated[list[str] | None, typer.Option(help="of params.yaml; default: all")] = None,
     setting: Annotated[str, typer.Option(help="what it was trained for")] = "zero-shot",
 ) -> None:
-    """Measure retrieval with a released checkpoint on imported benchmarks."""
-    from typing import get_args
-
+    """Measure a released checkpoint on imported benchmarks."""
     from multisk.errors import InputError
-    from multisk.params import Benchmark, load_params
+    from multisk.params import load_params
     from multisk.pipeline.checkpoint import evaluate_checkpoint as measure
     from multisk.pipeline.checkpoint import summary
+    from multisk.settings.benchmarks import SETTINGS
 
-    known, chosen = get_args(Benchmark), benchmark or list(get_args(Benchmark))
+    params = load_params()
+    known = tuple(params.benchmarks)
+    chosen = benchmark or list(known)
     for option, value, choices in (
         *(("--benchmark", name, known) for name in chosen), ("--setting", setting, SETTINGS),
     ):  # fmt: skip
         if value not in choices:
             raise InputError(f"{option}: {value!r} is not one of {', '.join(choices)}")
-    path = measure(load_params(), Layout(), checkpoint, chosen, setting)  # type: ignore[arg-type]
+    path = measure(params, Layout(), checkpoint, chosen, setting)
     typer.echo(f"{summary(path)}\n{path}")

@@ -43,7 +43,7 @@ def dag(
     from multisk.params import load_params
     from multisk.pipeline.dag import DVC_YAML, dag_text, write_dag
 
-    benchmarks = load_params().benchmark_names
+    benchmarks = list(load_params().benchmarks)
     if not check:
         typer.echo(f"{DVC_YAML}: {'written' if write_dag(benchmarks) else 'as it was'}")
     elif DVC_YAML.read_text(encoding="utf-8") != dag_text(benchmarks):

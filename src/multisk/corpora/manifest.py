@@ -23,9 +23,10 @@ import pandas as pd
 
 from multisk.errors import InputError, one_line
 from multisk.files import replacing, write_text
+from multisk.settings.corpora import Split
 
 Role = Literal["narrated", "captioned"]
-SPLITS = ("train", "validation", "test")
+SPLITS = get_args(Split)
 VIDEO_COLUMNS = ("video_id", "path", "split", "seconds")
 CLIP_COLUMNS = ("clip_id", "video_id", "start", "end", "split", "captions")
 CAPTION_COLUMNS = ("start", "end", "text")

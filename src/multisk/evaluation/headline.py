@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from statistics import fmean
 from typing import Any
 
+from multisk.settings.benchmarks import BESIDE_BENCHMARKS
+
 HEADLINE = ("t2va", "t2v+a", "t2v")  # text -> video+audio: fused, else averaged; else video alone
 HEADLINE_METRICS = ("R1", "R5", "R10", "MedR")
-BESIDE_BENCHMARKS = ("chance", "clips")  # keys of a metrics file that are no benchmarks
 
 
 def headline(directions: Iterable[str]) -> str:

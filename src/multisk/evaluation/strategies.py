@@ -9,17 +9,16 @@
 its clips' embeddings, of unit length each, and its query is the mean of its captions' embeddings likewise.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from multisk.errors import InputError
 from multisk.evaluation.embed import EmbeddedSet, average_rows
 from multisk.evaluation.ranking import Metrics, chance_level
 from multisk.sampling.tokens import unit_length
-from multisk.settings.evaluation import Evaluate
+from multisk.settings.evaluation import Strategy
 from multisk.settings.sampling import BenchmarkClips
 
 LONG_VIDEO = "long-video"
@@ -33,19 +32,13 @@ COLUMNS = ("strategy", "direction", "metric", "value", "chance")
 
 
 def readings(
-    settings: Evaluate, benchmark: str, clips: BenchmarkClips
+    strategies: Collection[Strategy], clips: BenchmarkClips, segments: int
 ) -> Iterator[tuple[str, BenchmarkClips]]:
     """Yield each chosen strategy for clips with how it reads them.
 
-    Raises InputError for a number of segments that does not divide the benchmark's tokens.
+    segments: pieces into which the strategy `clips` cuts a clip
     """
-    segments = getattr(settings.segments, benchmark)
-    if "clips" in settings.strategies and (clips.video_tokens % segments or clips.audio_frames % segments):
-        raise InputError(
-            f"params.yaml: evaluate.segments.{benchmark}: {segments} must divide video_tokens "
-            f"({clips.video_tokens}) and audio_frames ({clips.audio_frames}) of clips.{benchmark}"
-        )
-    for strategy in settings.strategies:
+    for strategy in strategies:
         if strategy in READING:
             yield strategy, clips.model_copy(update={"segments": segments, **READING[strategy]})
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from multisk.benchmarks.definition import load_definitions
 from multisk.errors import InputError
 from multisk.files import replacing
 from multisk.params import load_params
@@ -20,6 +21,7 @@ from multisk.settings import Name, Positive, Section, checked, read_yaml
 from multisk.settings.training import Method
 
 FOLDER = Path("recipes")
+BENCHMARKS = "src/multisk/benchmarks"
 Entry = dict[str, Any]  # a method's entry of params.yaml, as plain data
 Text = Annotated[str, Field(min_length=1)]
 NotMeasured = Literal["not measured"]
@@ -107,20 +109,21 @@ def entries(path: Path = PARAMS) -> dict[str, Entry]:
 
 
 def add(names: Iterable[str], path: Path = PARAMS, folder: Path = FOLDER) -> dict[str, bool]:
-    """Write recipes into a params file, which keeps all else as it is, comments and all.
+    """Write recipes and benchmarks into a params file, which keeps all else as it is, comments and all.
 
-    Returns, by name, whether the method is new: one that is there already is left as it is.
+    Returns, by name, whether the entry is new: one that is there already is left as it is.
 
-    Raises InputError for a name without a recipe, before anything is written.
+    Raises InputError for a name without a recipe or a benchmark's file, before anything is written.
     """
     from ruamel.yaml import YAML
 
-    active = load_params(path).methods
-    recipes, base = load_recipes(folder), entries(path)
+    params, base = load_params(path), entries(path)
+    recipes, benchmarks = load_recipes(folder), load_definitions()
     for name in names:
-        if name not in recipes:
-            raise InputError(f"{folder / name}.yaml: no such recipe; known: {', '.join(recipes)}")
-    new = {name: name not in active for name in names}
+        if name not in recipes and name not in benchmarks:
+            known = ", ".join([*recipes, *benchmarks])
+            raise InputError(f"{folder / name}.yaml: no such recipe; known: {known}")
+    new = {name: name not in params.methods and name not in params.benchmarks for name in names}
     yaml = YAML()
     yaml.preserve_quotes, yaml.width = True, 1000
     # Else null is written as nothing at all.
@@ -129,8 +132,12 @@ def add(names: Iterable[str], path: Path = PARAMS, folder: Path = FOLDER) -> dic
     )
     content = yaml.load(path.read_text(encoding="utf-8"))
     for name in (name for name in new if new[name]):
-        content["methods"][name] = yaml.load(as_yaml(resolve(recipes[name], base)))
-        content["methods"].yaml_add_eol_comment(f"{FOLDER / name}.yaml", name)
+        if name in recipes:
+            section, entry = content["methods"], resolve(recipes[name], base)
+        else:
+            section, entry = content["benchmarks"], benchmarks[name].entry
+        section[name] = yaml.load(as_yaml(entry))
+        section.yaml_add_eol_comment(f"{FOLDER if name in recipes else BENCHMARKS}/{name}.yaml", name)
     with replacing(path) as candidate:
         yaml.dump(content, candidate)
         load_params(candidate)

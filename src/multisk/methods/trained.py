@@ -121,7 +121,8 @@ def _features_record(weights: Path) -> Path | None:
     if runs is None or not (weights.parent / "run.json").exists():
         return None
     settings = read_json(weights.parent / "run.json")["params"]
-    corpora = [section["corpus"] for name, section in settings.items() if name.startswith("clips.")]
+    corpora = [value for name, value in settings.items() if name.endswith(".corpus")]
+    corpora += [settings["clips.pretrain"]["corpus"]] if "clips.pretrain" in settings else []
     records = (runs / "features" / corpus / "run.json" for corpus in corpora)
     return next((record for record in records if record.exists()), None)
 

@@ -2,6 +2,6 @@
 
 from multisk.params.profiles import load_profile
 from multisk.params.read import load_params
-from multisk.params.schema import Benchmark, Clips, Finetune, Params, sections
+from multisk.params.schema import Clips, Finetune, Params, sections
 
-__all__ = ["Benchmark", "Clips", "Finetune", "Params", "load_params", "load_profile", "sections"]
+__all__ = ["Clips", "Finetune", "Params", "load_params", "load_profile", "sections"]

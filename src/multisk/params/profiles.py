@@ -1,7 +1,8 @@
 """Profiles: small differences from one base; put together they are params.yaml, as plain data.
 
 A profile starts from profiles/base.yaml, or from the profile that its `base` names, says what differs, and
-lists in `without` the dotted keys that it leaves out in the end.
+lists in `without` the dotted keys that it leaves out in the end. Below what it says of a benchmark are the
+settings of the benchmark's own file.
 """
 
 import json
@@ -39,7 +40,8 @@ def compose(name: str, folder: Path = PROFILES) -> dict[str, Any]:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    layers = _layers(name, folder).values()
+    layers = list(_layers(name, folder).values())
+    layers.insert(1, {"benchmarks": _definitions(layers)})
     left_out = [str(key) for layer in layers for key in layer.pop("without", [])]
     try:
         merged = OmegaConf.merge(*layers)
@@ -50,6 +52,15 @@ def compose(name: str, folder: Path = PROFILES) -> dict[str, Any]:
     for key in left_out:
         _leave_out(content, key, f"{folder / name}.yaml")
     return {"profile": name, **content}
+
+
+def _definitions(layers: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the own settings of the benchmarks that layers name, as far as they have files."""
+    from multisk.benchmarks.definition import load_definition  # stages read params.yaml, and no profile
+
+    named = [layer["benchmarks"] for layer in layers if isinstance(layer.get("benchmarks"), dict)]
+    definitions = {name: load_definition(name) for name in chain.from_iterable(named)}
+    return {name: one.entry for name, one in definitions.items() if one}
 
 
 def _layers(name: str, folder: Path) -> dict[str, dict[str, Any]]:

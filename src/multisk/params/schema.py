@@ -5,7 +5,7 @@ and the sections follow the stages of dvc.yaml. The one exception are the method
 it has, so that what the others are made of may be left out of its entry; left out, it has no effect.
 """
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
@@ -13,19 +13,23 @@ from miniature.settings import Miniature
 from multisk.errors import InputError
 from multisk.resumable import ChangedCode
 from multisk.settings import Count, Name, Section, Weight
+from multisk.settings.benchmarks import Benchmark, BenchmarkName
 from multisk.settings.evaluation import Evaluate
 from multisk.settings.features import Features
 from multisk.settings.models import Model
 from multisk.settings.report import Report
-from multisk.settings.sampling import BenchmarkClips, PretrainClips
+from multisk.settings.sampling import PretrainClips
 from multisk.settings.sweep import Optuna, Sweep
 from multisk.settings.tracking import Tracking
 from multisk.settings.training import Method, Pretrain, Training
 
 PACE: Any = {
     "pretrain": Training.PACE | {"seeds"},
-    "finetune": {"youcook2": Training.PACE, "msrvtt": Training.PACE},
+    "benchmarks": {"__all__": {"finetune": Training.PACE}},
 }
+
+
+Entry = TypeVar("Entry", bound=Section)
 
 
 class PublishedCorpora(Section):
@@ -39,23 +43,16 @@ class PublishedCorpora(Section):
     calibrating: tuple[()]
 
 
-Benchmark = Literal["youcook2", "msrvtt"]
-
-
 class Clips(Section):
-    """Token budgets of pretraining and of the two benchmarks."""
+    """How clips are cut from the pretraining videos."""
 
     pretrain: PretrainClips
-    youcook2: BenchmarkClips
-    msrvtt: BenchmarkClips
 
 
 class Finetune(Section):
-    """Fine-tuning, per benchmark; every pretraining seed is fine-tuned."""
+    """What fine-tuning on all benchmarks has in common; every pretraining seed is fine-tuned."""
 
     pair_weight: Weight  # as released: all pairs weigh the same
-    youcook2: Training
-    msrvtt: Training
 
 
 class Params(Section):
@@ -67,6 +64,7 @@ class Params(Section):
     corpora: Annotated[Miniature | PublishedCorpora, Field(discriminator="kind")]
     features: Features
     clips: Clips
+    benchmarks: Annotated[dict[BenchmarkName, Benchmark], Field(min_length=1)]
     model: Model
     methods: Annotated[dict[Name, Method], Field(min_length=1)]
     pretrain: Pretrain
@@ -77,22 +75,21 @@ class Params(Section):
     tracking: Tracking
     report: Report
 
-    def benchmark(self, name: Benchmark) -> BenchmarkClips:
-        """Return the clip settings of a benchmark."""
-        return getattr(self.clips, name)
-
-    @property
-    def benchmark_names(self) -> list[str]:
-        """The benchmarks' names."""
-        return [*get_args(Benchmark)]
+    def benchmark(self, name: str) -> Benchmark:
+        """Return a benchmark's entry; raise InputError for a name that params.yaml lacks."""
+        return _entry(self.benchmarks, name, "benchmark")
 
     def method(self, name: str) -> Method:
         """Return a method's entry; raise InputError for a name that params.yaml lacks."""
-        try:
-            return self.methods[name]
-        except KeyError:
-            known = ", ".join(self.methods)
-            raise InputError(f"params.yaml: methods.{name}: no such method; known: {known}") from None
+        return _entry(self.methods, name, "method")
+
+
+def _entry(entries: dict[str, Entry], name: str, kind: str) -> Entry:
+    try:
+        return entries[name]
+    except KeyError:
+        known = ", ".join(entries)
+        raise InputError(f"params.yaml: {kind}s.{name}: no such {kind}; known: {known}") from None
 
 
 def sections(params: Params, *names: str) -> dict[str, Any]:

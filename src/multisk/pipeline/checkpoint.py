@@ -15,10 +15,10 @@ from typing import Any
 import pandas as pd
 import torch
 
+from multisk.benchmarks.clips import evaluation_clips
 from multisk.corpora.manifest import Corpus
 from multisk.evaluation.embed import embed
-from multisk.evaluation.ranking import chance_level
-from multisk.evaluation.retrieval import retrieve
+from multisk.evaluation.tasks import TASKS
 from multisk.features.clip import ClipWords, clip_name, import_clip_words
 from multisk.features.tree_store import open_features
 from multisk.features.words import WordVectors, words_digest
@@ -26,10 +26,11 @@ from multisk.features.wordvectors import import_words
 from multisk.files import digest, file_digest, read_json
 from multisk.layout import Layout
 from multisk.methods.trained import TrainedModel
-from multisk.params import Benchmark, Params, sections
-from multisk.pipeline.evaluate import TEST_SPLIT
+from multisk.params import Params, sections
+from multisk.pipeline.evaluate import evaluation_settings, test_sizes
 from multisk.sampling import CaptionedClips
 from multisk.sampling.reader import video_dimension
+from multisk.sampling.source import ClipSource
 from multisk.tracking import METRICS, RECORD, Run
 
 SHOWN = ("R1", "R5", "R10", "MedR")
@@ -37,9 +38,9 @@ Numbers = dict[str, Any]
 
 
 def evaluate_checkpoint(
-    params: Params, layout: Layout, checkpoint: Path, benchmarks: Sequence[Benchmark], setting: str
+    params: Params, layout: Layout, checkpoint: Path, benchmarks: Sequence[str], setting: str
 ) -> Path:
-    """Measure retrieval with a checkpoint's weights as they are; return the path of the metrics.
+    """Measure benchmarks with a checkpoint's weights as they are; return the path of the metrics.
 
     checkpoint: what `multisk import-checkpoint` wrote, or a run folder of the pipeline
     setting: what the metrics are filed under; `zero-shot` or `fine-tuned`
@@ -54,12 +55,12 @@ def evaluate_checkpoint(
     words, words_read = _words(params, layout, list(corpora.values()), out / "words")
     for store in stores.values():
         trained.check(words.dimension, video_dimension(store))
-    datasets = {
-        one: CaptionedClips(stores[one], corpora[one], words, params.benchmark(one), TEST_SPLIT[one])
-        for one in benchmarks
-    }
     features = [file_digest(store.folder / "index.parquet") for store in stores.values()]
     read = digest([features, [corpus.digest for corpus in corpora.values()], words_read])
+    datasets = {
+        one: evaluation_clips(params.benchmark(one), ClipSource(corpora[one], stores[one], words, read))
+        for one in benchmarks
+    }
     _forget_another(out / RECORD, read)
     run = Run(
         out,
@@ -67,17 +68,17 @@ def evaluate_checkpoint(
         stage="evaluate",
         name=name,
         profile=params.profile,
-        params={**sections(params, *(f"clips.{one}" for one in benchmarks)), "weights": trained.digest},
+        params={**sections(params, *evaluation_settings(benchmarks)), "weights": trained.digest},
         dataset_digest=read,
     )
     with run:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         trained.model.to(device)
         found = {
-            one: {setting: _measure(trained, dataset, params.evaluate.batch_size, device, out / one)}
+            one: {setting: _measure(params, one, trained, dataset, device, out / one)}
             for one, dataset in datasets.items()
         }
-        run.finish(found | _sizes(datasets))
+        run.finish(found | test_sizes(params, datasets))
     return out / METRICS
 
 
@@ -107,10 +108,10 @@ def _forget_another(record: Path, read: str) -> None:
 
 
 def _measure(
-    trained: TrainedModel, dataset: CaptionedClips, batch_size: int, device: str, folder: Path
+    params: Params, name: str, trained: TrainedModel, dataset: CaptionedClips, device: str, folder: Path
 ) -> Numbers:
-    embedded = embed(trained.model, dataset, batch_size, device)
-    found = retrieve(embedded, dataset.complete_size)
+    embedded = embed(trained.model, dataset, params.evaluate.batch_size, device)
+    found = TASKS[params.benchmark(name).task].measure(embedded, dataset.complete_size)
     embedded.save(folder)
     found.ranks.to_parquet(folder / "ranks.parquet", index=False)
     return found.metrics
@@ -134,13 +135,3 @@ def _words(
     else:
         import_words(Path(settings.source), corpora, settings, folder)
     return WordVectors.open(folder), words_digest(folder)
-
-
-def _sizes(datasets: dict[Benchmark, CaptionedClips]) -> Numbers:
-    """Return what chance would score, and how many test clips there are, as the pipeline's metrics do."""
-    sizes: Numbers = {"chance": {}, "clips": {}}
-    for name, dataset in datasets.items():
-        present, complete = len(dataset), dataset.complete_size
-        sizes["chance"][name] = chance_level(present, complete)
-        sizes["clips"][name] = {"present": present, "complete": complete, "missing": complete - present}
-    return sizes

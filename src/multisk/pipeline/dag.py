@@ -51,9 +51,9 @@ def _entry(stage: Stage, benchmarks: list[str]) -> dict[str, Any]:
 def _spelt_out(lines: Iterable[str], benchmarks: list[str]) -> list[str]:
     return list(
         dict.fromkeys(
-            line.replace("clips.*", f"clips.{name}")
+            line.replace("benchmarks.*", f"benchmarks.{name}")
             for line in lines
-            for name in (benchmarks if "clips.*" in line else [""])
+            for name in (benchmarks if "benchmarks.*" in line else [""])
         )
     )
 

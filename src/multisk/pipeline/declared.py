@@ -17,7 +17,7 @@ from multisk.pipeline.closure import code_of
 from multisk.resumable import ChangedCode, Code
 
 PRETRAINING = "${clips.pretrain.corpus}"
-BENCHMARKS = "${clips.*.corpus}"
+BENCHMARKS = "${benchmarks.*.corpus}"
 TRAINING = ("batch_size", "learning_rate", "decay", "ema", "mixed_precision", "freeze_batch_norm")
 
 
@@ -75,7 +75,7 @@ STAGES = (
         "words",
         "Make word vectors for what the corpora say",
         reads=corpora(PRETRAINING, BENCHMARKS),
-        params=("features.words", "clips.pretrain.corpus", "clips.*.corpus"),
+        params=("features.words", "clips.pretrain.corpus", "benchmarks.*.corpus"),
         writes=("data/words", "runs/words/words"),
     ),
     Stage(
@@ -116,7 +116,10 @@ STAGES = (
         each="methods",
         arguments="${key}",
         reads=("runs/pretrain/${key}", *corpora(BENCHMARKS), *features(BENCHMARKS), "data/words"),
-        params=("clips.*", "model", "methods.${key}", "pretrain.seeds", "finetune"),
+        params=(
+            *("benchmarks.*.corpus", "benchmarks.*.splits", "benchmarks.*.clips", "benchmarks.*.finetune"),
+            *("model", "methods.${key}", "pretrain.seeds", "finetune"),
+        ),
         writes=("runs/finetune/${key}",),
         persists=True,
     ),
@@ -129,7 +132,7 @@ STAGES = (
             *("runs/pretrain/${key}", "runs/finetune/${key}"),
             *(*corpora(BENCHMARKS), *features(BENCHMARKS), "data/words"),
         ),
-        params=("clips.*", "model", "methods.${key}", "pretrain.seeds", "evaluate"),
+        params=("benchmarks.*", "model", "methods.${key}", "pretrain.seeds", "evaluate"),
         writes=("runs/evaluate/${key}",),
         persists=True,
         shows={
@@ -144,7 +147,8 @@ STAGES = (
         arguments="${key}",
         reads=(*corpora(PRETRAINING, BENCHMARKS), *features(PRETRAINING, BENCHMARKS), "data/words"),
         params=(
-            *("clips", "model", "methods.${item.methods[0]}", "methods.${item.methods[-1]}"),
+            *("clips.pretrain", "benchmarks.*.corpus", "benchmarks.*.splits", "benchmarks.*.clips", "model"),
+            *("methods.${item.methods[0]}", "methods.${item.methods[-1]}"),
             *(f"pretrain.{name}" for name in TRAINING),
             *("evaluate.weights", "sweep.validation", "sweep.names", "sweep.studies.${key}"),
             *("optuna.seed", "optuna.startup_trials", "optuna.importance"),
@@ -155,11 +159,11 @@ STAGES = (
         "report",
         "Judge the claims and write the site",
         reads=(
-            *("reports/claims.yaml", "reports/published.yaml", "recipes", *corpora(PRETRAINING, BENCHMARKS)),
-            *(*features(PRETRAINING, BENCHMARKS), "runs"),
+            *("reports/claims.yaml", "reports/published.yaml", "src/multisk/benchmarks", "recipes"),
+            *(*corpora(PRETRAINING, BENCHMARKS), *features(PRETRAINING, BENCHMARKS), "runs"),
         ),
         params=(
-            *("profile", "report", "corpora.kind", "clips", "features", "methods"),
+            *("profile", "report", "corpora.kind", "clips", "benchmarks", "features", "methods"),
             *("evaluate.weights", "sweep"),
         ),
         writes=("reports/site",),

@@ -1,46 +1,51 @@
-"""Evaluation: a method's models on both benchmarks, zero-shot and fine-tuned."""
+"""Evaluation: a method's models on every benchmark, zero-shot and fine-tuned."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pandas as pd
 import torch
 from torch import nn
 
+from multisk.benchmarks.clips import evaluation_clips, open_benchmarks
 from multisk.evaluation.anchors import compare_with_labels, label_clips
 from multisk.evaluation.embed import EmbeddedSet, embed
 from multisk.evaluation.gallery import gallery
 from multisk.evaluation.headline import headline_metrics
-from multisk.evaluation.ranking import chance_level
-from multisk.evaluation.retrieval import Retrieval, retrieve
+from multisk.evaluation.retrieval import Retrieval
 from multisk.evaluation.strategies import LONG_VIDEO, long_videos, readings, strategy_table
+from multisk.evaluation.tasks import TASKS
 from multisk.files import digest, file_digest, read_json, replacing, write_json
 from multisk.layout import Layout
 from multisk.methods.model import method_model
 from multisk.models.weights import load_weights
-from multisk.params import Benchmark, Params, load_params, sections
+from multisk.params import Params, load_params, sections
 from multisk.pipeline.declared import stage_code
 from multisk.pipeline.units import complete
 from multisk.sampling import CaptionedClips
 from multisk.sampling.source import ClipSource
+from multisk.settings.benchmarks import READ, anchor_benchmark
 from multisk.settings.sampling import BenchmarkClips
 from multisk.tracking import METRICS, Run, read_steps
 
-TEST_SPLIT: dict[str, str] = {"youcook2": "validation", "msrvtt": "test"}
 
-
-def weights_of(layout: Layout, method: str, seed: int, kind: str) -> dict[tuple[Benchmark, str], Path]:
+def weights_of(params: Params, layout: Layout, method: str, seed: int) -> dict[tuple[str, str], Path]:
     """Return the weights of each (benchmark, setting)."""
-    file = {"raw": "model.safetensors", "ema": "ema.safetensors"}[kind]
+    file = {"raw": "model.safetensors", "ema": "ema.safetensors"}[params.evaluate.weights]
+    pretrained = layout.pretrained(method, seed)
     return {
-        (benchmark, setting): folder / file
-        for benchmark in get_args(Benchmark)
-        for setting, folder in (
-            ("zero-shot", layout.pretrained(method, seed)),
-            ("fine-tuned", layout.finetuned(method, benchmark, seed)),
-        )
+        (name, setting): (pretrained if setting == "zero-shot" else layout.finetuned(method, name, seed))
+        / file
+        for name, benchmark in params.benchmarks.items()
+        for setting in benchmark.settings
     }
+
+
+def evaluation_settings(benchmarks: Iterable[str]) -> list[str]:
+    """Return the names of the settings of benchmarks that metrics depend on."""
+    keys = ("task", *READ, "complete_size", "segments")
+    return [f"benchmarks.{name}.{key}" for name in benchmarks for key in keys]
 
 
 def main(method: str) -> None:
@@ -48,7 +53,7 @@ def main(method: str) -> None:
     params, layout = load_params(), Layout()
     params.method(method)
     code = stage_code("evaluate", params.changed_code)
-    sources = {name: ClipSource.open(layout, params.benchmark(name).corpus) for name in get_args(Benchmark)}
+    sources = open_benchmarks(layout, params.benchmarks)
     seeds = {f"seed-{seed}": seed for seed in params.pretrain.seeds}
     complete(
         layout.evaluated(method),
@@ -58,8 +63,9 @@ def main(method: str) -> None:
         evaluate,
         lambda name, folder: (params, method, seeds[name], layout, sources, folder, code.digest),
     )
+    datasets = {name: evaluation_clips(params.benchmark(name), source) for name, source in sources.items()}
     metrics = _merge(layout.evaluated(method), list(seeds))
-    write_json(layout.evaluated(method) / METRICS, metrics | test_sizes(params, sources))
+    write_json(layout.evaluated(method) / METRICS, metrics | test_sizes(params, datasets))
     write_json(layout.reports / "metrics" / f"{method}.json", headline_metrics(metrics))
     write_curves(layout, method, params.pretrain.seeds)
 
@@ -69,7 +75,7 @@ def evaluate(
     method: str,
     seed: int,
     layout: Layout,
-    sources: dict[Benchmark, ClipSource],
+    sources: dict[str, ClipSource],
     directory: Path,
     code: str,
 ) -> None:
@@ -90,12 +96,12 @@ def evaluate(
     with run:
         model = method_model(params, method, next(iter(sources.values())).dimensions)
         model.to("cuda" if torch.cuda.is_available() else "cpu")
-        files = weights_of(layout, method, seed, params.evaluate.weights)
+        files = weights_of(params, layout, method, seed)
         for (benchmark, setting), weights in files.items():
             load_weights(model, weights)
             source = sources[benchmark]
             place = {"benchmark": benchmark, "setting": setting, "seed": seed}
-            embedded, found = _retrieve(params, benchmark, model, source)
+            embedded, found = _measure(params, benchmark, model, source)
             embedded.save(directory / f"{benchmark}-{setting}")
             metrics.setdefault(benchmark, {})[setting] = found.metrics
             video_of = _video_of(source)
@@ -103,7 +109,7 @@ def evaluate(
             tables.add("gallery", gallery(embedded), **place)
             for table in _strategies(params, benchmark, model, source, embedded, found):
                 tables.add("strategies", table, **place)
-            if (benchmark, setting) == ("youcook2", "zero-shot"):
+            if (benchmark, setting) == (anchor_benchmark(params.benchmarks), "zero-shot"):
                 _compare_anchors(tables, params, method, seed, model, embedded, source)
         tables.save(directory)
         run.finish(metrics)
@@ -130,13 +136,13 @@ class Tables:
 
 
 def _settings(params: Params) -> dict[str, Any]:
-    return sections(params, "clips.youcook2", "clips.msrvtt", "evaluate")
+    return sections(params, *evaluation_settings(params.benchmarks), "evaluate")
 
 
 def _identity(
-    params: Params, method: str, seed: int, layout: Layout, sources: dict[Benchmark, ClipSource]
+    params: Params, method: str, seed: int, layout: Layout, sources: dict[str, ClipSource]
 ) -> dict[str, Any]:
-    weights = weights_of(layout, method, seed, params.evaluate.weights)
+    weights = weights_of(params, layout, method, seed)
     return {
         "seed": seed,
         "datasets": [source.digest for source in sources.values()],
@@ -171,57 +177,51 @@ def write_curves(layout: Layout, method: str, seeds: tuple[int, ...]) -> None:
     pd.DataFrame(rows).groupby("step", as_index=False)["loss"].mean().to_csv(path, index=False)
 
 
-def test_sizes(params: Params, sources: dict[Benchmark, ClipSource]) -> dict[str, dict[str, dict[str, Any]]]:
+def test_sizes(params: Params, datasets: Mapping[str, CaptionedClips]) -> dict[str, dict[str, Any]]:
     """Return, per benchmark, what chance would score and how many test clips there are."""
     clips: dict[str, dict[str, Any]] = {}
     chance: dict[str, dict[str, Any]] = {}
-    for benchmark, opened in sources.items():
-        dataset = _dataset(params, benchmark, opened)
+    for name, dataset in datasets.items():
         present, complete = len(dataset), dataset.complete_size
-        clips[benchmark] = {"present": present, "complete": complete, "missing": complete - present}
-        chance[benchmark] = chance_level(present, complete)
+        clips[name] = {"present": present, "complete": complete, "missing": complete - present}
+        chance[name] = TASKS[params.benchmark(name).task].chance(present, complete)
     return {"chance": chance, "clips": clips}
 
 
-def _retrieve(
+def _measure(
     params: Params,
-    benchmark: Benchmark,
+    name: str,
     model: nn.Module,
     source: ClipSource,
     clips: BenchmarkClips | None = None,
 ) -> tuple[EmbeddedSet, Retrieval]:
-    dataset = _dataset(params, benchmark, source, clips)
+    benchmark = params.benchmark(name)
+    dataset = evaluation_clips(benchmark, source, clips)
     device = next(model.parameters()).device
     embedded = embed(model, dataset, params.evaluate.batch_size, device)
-    return embedded, retrieve(embedded, dataset.complete_size)
-
-
-def _dataset(
-    params: Params, benchmark: Benchmark, source: ClipSource, clips: BenchmarkClips | None = None
-) -> CaptionedClips:
-    clips = clips or params.benchmark(benchmark)
-    return CaptionedClips(source.store, source.corpus, source.words, clips, TEST_SPLIT[benchmark])
+    return embedded, TASKS[benchmark.task].measure(embedded, dataset.complete_size)
 
 
 def _strategies(
     params: Params,
-    benchmark: Benchmark,
+    name: str,
     model: nn.Module,
     source: ClipSource,
     embedded: EmbeddedSet,
     measured: Retrieval,
 ) -> Iterator[pd.DataFrame]:
-    """Yield a table per strategy; what `clips` of params.yaml asks for was measured already."""
-    dataset = _dataset(params, benchmark, source)
-    for strategy, clips in readings(params.evaluate, benchmark, params.benchmark(benchmark)):
-        same = clips == params.benchmark(benchmark)
-        found = measured if same else _retrieve(params, benchmark, model, source, clips)[1]
+    """Yield a table per strategy; what the benchmark's `clips` ask for was measured already."""
+    benchmark = params.benchmark(name)
+    dataset = evaluation_clips(benchmark, source)
+    for strategy, clips in readings(params.evaluate.strategies, benchmark.clips, benchmark.segments):
+        same = clips == benchmark.clips
+        found = measured if same else _measure(params, name, model, source, clips)[1]
         yield strategy_table(strategy, found.metrics, len(dataset), dataset.complete_size)
     video_of = _video_of(source)
     videos = [video_of[clip_id] for clip_id in embedded.clip_ids]
     if LONG_VIDEO in params.evaluate.strategies and len(set(videos)) < len(videos):
-        complete = source.corpus.of_split(TEST_SPLIT[benchmark])["video_id"].nunique()
-        found = retrieve(long_videos(embedded, videos), complete)
+        complete = source.corpus.of_split(benchmark.splits.test)["video_id"].nunique()
+        found = TASKS[benchmark.task].measure(long_videos(embedded, videos), complete)
         yield strategy_table(LONG_VIDEO, found.metrics, len(set(videos)), complete)
 
 

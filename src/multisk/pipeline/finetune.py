@@ -5,21 +5,22 @@ loss alone, all pairs weighing the same, batch norm fixed.
 """
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 
+from multisk.benchmarks.clips import open_benchmarks, training_clips
 from multisk.files import file_digest
 from multisk.layout import Layout
 from multisk.methods.model import method_model
 from multisk.models.weights import load_weights
-from multisk.params import Benchmark, Params, load_params, sections
+from multisk.params import Params, load_params, sections
 from multisk.pipeline.declared import stage_code
 from multisk.pipeline.units import complete
-from multisk.sampling import CaptionedClips, collate_clips
+from multisk.sampling import collate_clips
 from multisk.sampling.source import ClipSource
+from multisk.settings.benchmarks import READ
 from multisk.settings.losses import Contrastive, Losses, PairWeights
-from multisk.settings.training import Training
 from multisk.tracking import Run
 from multisk.training import Objective, train
 
@@ -29,7 +30,8 @@ def main(method: str) -> None:
     params, layout = load_params(), Layout()
     params.method(method)
     code = stage_code("finetune", params.changed_code)
-    sources = {name: ClipSource.open(layout, params.benchmark(name).corpus) for name in get_args(Benchmark)}
+    tuned = {name: benchmark for name, benchmark in params.benchmarks.items() if benchmark.finetune}
+    sources = open_benchmarks(layout, tuned)
     starts = {seed: layout.pretrained(method, seed) / "model.safetensors" for seed in params.pretrain.seeds}
     units = {f"{name}/seed-{seed}": (name, seed) for name in sources for seed in starts}
     complete(
@@ -50,7 +52,7 @@ def main(method: str) -> None:
 def finetune(
     params: Params,
     method: str,
-    benchmark: Benchmark,
+    benchmark: str,
     seed: int,
     weights: Path,
     source: ClipSource,
@@ -58,7 +60,8 @@ def finetune(
     code: str,
 ) -> None:
     """Fine-tune pretrained weights on a benchmark, or go on with what the folder holds."""
-    training: Training = getattr(params.finetune, benchmark)
+    entry = params.benchmark(benchmark)
+    assert entry.finetune is not None
     run = Run(
         directory,
         params.tracking,
@@ -72,26 +75,25 @@ def finetune(
         code=code,
     )
     with run:
-        clips = params.benchmark(benchmark)
-        dataset = CaptionedClips(source.store, source.corpus, source.words, clips, "train", seed)
+        dataset = training_clips(entry, source, seed)
         model = method_model(params, method, source.dimensions)
         load_weights(model, weights)
         objective = Objective(model, Losses(contrastive=equal_weights(params, method)))
         identity = _identity(params, method, benchmark, seed, source, weights)
         torch.manual_seed(seed)
         result = train(
-            objective, dataset, collate_clips, training, directory, run, seed=seed, identity=identity
+            objective, dataset, collate_clips, entry.finetune, directory, run, seed=seed, identity=identity
         )
         run.finish(result.summary)
 
 
-def _settings(params: Params, method: str, benchmark: Benchmark) -> dict[str, Any]:
-    used = (f"clips.{benchmark}", "model", f"methods.{method}", f"finetune.{benchmark}")
-    return sections(params, *used, "finetune.pair_weight")
+def _settings(params: Params, method: str, benchmark: str) -> dict[str, Any]:
+    used = (f"benchmarks.{benchmark}.{key}" for key in (*READ, "finetune"))
+    return sections(params, *used, "model", f"methods.{method}", "finetune.pair_weight")
 
 
 def _identity(
-    params: Params, method: str, benchmark: Benchmark, seed: int, source: ClipSource, weights: Path
+    params: Params, method: str, benchmark: str, seed: int, source: ClipSource, weights: Path
 ) -> dict[str, Any]:
     settings = _settings(params, method, benchmark)
     return {"seed": seed, "dataset": source.digest, "weights": file_digest(weights), **settings}

@@ -39,11 +39,11 @@ def main() -> None:
 
 def _corpora(params: Params) -> list[str]:
     """Return whose texts matter: what is learnt from, or all that is looked up in a published file."""
-    clips, source = params.clips, params.features.words.source
+    source = params.features.words.source
     if clip_name(source):
         return []
-    others = [] if source == "skipgram" else [clips.youcook2.corpus, clips.msrvtt.corpus]
-    return list(dict.fromkeys([clips.pretrain.corpus, *others]))
+    tested = [] if source == "skipgram" else [one.corpus for one in params.benchmarks.values()]
+    return list(dict.fromkeys([params.clips.pretrain.corpus, *tested]))
 
 
 def make_missing_words(params: Params, layout: Layout) -> None:

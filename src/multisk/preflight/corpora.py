@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from multisk.benchmarks import msrvtt_pickles as msrvtt
-from multisk.benchmarks import youcook2_pickles as youcook2
+from multisk.benchmarks.definition import load_definition
 from multisk.corpora.manifest import Corpus
 from multisk.errors import InputError
 from multisk.features.extraction import stream_rates
@@ -20,24 +19,31 @@ from multisk.files import read_json
 from multisk.layout import Layout
 from multisk.params import Params
 from multisk.preflight.checks import Check
-from multisk.preflight.given import USES, Given, Use, corpus_name, has_videos, rendered, streams_of
-from multisk.preflight.obtain import OBTAIN
+from multisk.preflight.given import (
+    PRETRAIN,
+    Given,
+    corpus_key,
+    corpus_name,
+    has_videos,
+    rendered,
+    streams_of,
+    uses,
+)
+from multisk.preflight.obtain import how_to_obtain
+from multisk.settings.benchmarks import Benchmark
+from multisk.settings.training import Training
 
 SAMPLE = 200  # files of a tree that are looked for, of millions
-PUBLISHED = {
-    "youcook2": ("validation", youcook2.RELEASED, youcook2.COMPLETE),
-    "msrvtt": ("test", msrvtt.RELEASED, msrvtt.COMPLETE),
-}
 
 
 def corpus_checks(
-    params: Params, layout: Layout, found: Mapping[Use, Given], everything: bool
+    params: Params, layout: Layout, found: Mapping[str, Given], everything: bool
 ) -> Iterator[Check]:
-    """Look at the three corpora and their features; at every file and value, or at a sample.
+    """Look at all corpora and their features; at every file and value, or at a sample.
 
     found: what `open_corpora` returned
     """
-    for use in USES:
+    for use in uses(params):
         name = corpus_name(params, use)
         if name in rendered(params):
             yield Check(name, "corpus", "ok", "the pipeline renders it and extracts its features")
@@ -47,18 +53,18 @@ def corpus_checks(
 
 
 def _checks_of(
-    params: Params, layout: Layout, use: Use, given: Given | None, everything: bool
+    params: Params, layout: Layout, use: str, given: Given | None, everything: bool
 ) -> Iterator[Check]:
     name = corpus_name(params, use)
     try:
         corpus = given.corpus if given else Corpus.open(layout.corpus(name))
     except InputError as error:
-        yield Check(name, "corpus", "missing", str(error), OBTAIN[use])
+        yield Check(name, "corpus", "missing", str(error), how_to_obtain(use))
         return
-    wanted = "narrated" if use == "pretrain" else "captioned"
+    wanted = "narrated" if use == PRETRAIN else "captioned"
     if corpus.role != wanted:
         detail = f"{corpus.folder}: {corpus.role}; {use} needs a {wanted} corpus"
-        yield Check(name, "corpus", "missing", detail, f"name another one in params.yaml: clips.{use}.corpus")
+        yield Check(name, "corpus", "missing", detail, f"name another one in params.yaml: {corpus_key(use)}")
         return
     yield Check(name, "corpus", "ok", f"{corpus.folder}: {_size(corpus)}")
     yield from _findings(corpus)
@@ -69,7 +75,7 @@ def _checks_of(
         yield from _feature_checks(given, params, everything)
 
 
-def _without_features(layout: Layout, corpus: Corpus, use: Use, everything: bool) -> Iterator[Check]:
+def _without_features(layout: Layout, corpus: Corpus, use: str, everything: bool) -> Iterator[Check]:
     try:
         open_features(layout.features(corpus.folder.name))
     except InputError as error:
@@ -85,7 +91,7 @@ def _feature_checks(given: Given, params: Params, everything: bool) -> Iterator[
     unknown = set(store.status["video_id"]) - set(given.corpus.videos["video_id"])
     if lacking or unknown:
         what = f"no {', '.join(lacking)}" if lacking else f"of {len(unknown)} videos that the corpus lacks"
-        yield Check(name, "features", "missing", f"{store.folder}: {what}", OBTAIN[given.use])
+        yield Check(name, "features", "missing", f"{store.folder}: {what}", how_to_obtain(given.use))
         return
     widths = " + ".join(map(str, given.video_dimensions))
     place = "in place" if isinstance(store, TreeStore) else "packed"
@@ -98,9 +104,9 @@ def _feature_checks(given: Given, params: Params, everything: bool) -> Iterator[
         yield tree_values(given, store)
 
 
-def _how_to_extract(corpus: Corpus, use: Use) -> str:
+def _how_to_extract(corpus: Corpus, use: str) -> str:
     if not has_videos(corpus.folder):
-        return f"the corpus has no video files; import it again with its features: {OBTAIN[use]}"
+        return f"the corpus has no video files; import it again with its features: {how_to_obtain(use)}"
     return f"extract them from its videos: multisk extract {corpus.name}"
 
 
@@ -129,7 +135,7 @@ def _captions(corpus: Corpus) -> Iterator[Check]:
     mute = [video for video in corpus.videos["video_id"] if f"{video}.csv" not in written]
     if mute:
         detail = f"{corpus.folder}/captions: {len(mute):,} videos have none, such as {mute[0]}"
-        yield Check(corpus.name, "captions", "missing", detail, OBTAIN["pretrain"])
+        yield Check(corpus.name, "captions", "missing", detail, how_to_obtain(PRETRAIN))
     else:
         yield Check(corpus.name, "captions", "ok", "of every video")
 
@@ -146,15 +152,17 @@ def _rates(given: Given, params: Params) -> Check:
 
 
 def _counts(given: Given, params: Params) -> Iterator[Check]:
-    yield _trainable(given, params)
-    if given.use != "pretrain":
-        yield _testable(given, params)
+    if given.use == PRETRAIN:
+        yield _trainable(given, params, "videos", params.pretrain)
+        return
+    benchmark = params.benchmark(given.use)
+    if benchmark.finetune:
+        yield _trainable(given, params, "training clips", benchmark.finetune)
+    yield _testable(given, benchmark)
 
 
-def _trainable(given: Given, params: Params) -> Check:
-    name, (have, listed) = given.corpus.name, given.count("train")
-    training = params.pretrain if given.use == "pretrain" else getattr(params.finetune, given.use)
-    unit = "videos" if given.use == "pretrain" else "training clips"
+def _trainable(given: Given, params: Params, unit: str, training: Training) -> Check:
+    name, (have, listed) = given.corpus.name, given.count(given.trained_split(params))
     said = f"{have:,} of {listed:,} listed {unit} have features"
     used = given.trained_on(params)
     if used < have:
@@ -162,18 +170,24 @@ def _trainable(given: Given, params: Params) -> Check:
     if used >= training.batch_size:
         return Check(name, unit, "ok", said)
     detail = f"{said}; a batch has {training.batch_size}"
-    return Check(name, unit, "missing", detail, f"{OBTAIN[given.use]}; or lower batch_size in params.yaml")
+    return Check(
+        name, unit, "missing", detail, f"{how_to_obtain(given.use)}; or lower batch_size in params.yaml"
+    )
 
 
-def _testable(given: Given, params: Params) -> Check:
-    split, released, published = PUBLISHED[given.use]
+def _testable(given: Given, benchmark: Benchmark) -> Check:
+    split = benchmark.splits.test
     have, listed = given.count(split)
-    complete = getattr(params.clips, given.use).complete_size or listed
+    complete = benchmark.complete_size or listed
     said = f"{have:,} of {complete:,} {split} clips have features"
-    name, key = f"{split} clips", f"params.yaml: clips.{given.use}.complete_size"
+    name, key = f"{split} clips", f"params.yaml: benchmarks.{given.use}.complete_size"
     if not have or have > complete:
-        remedy = OBTAIN[given.use] if not have else f"raise {key} to {have} at least, or write null"
+        remedy = how_to_obtain(given.use) if not have else f"raise {key} to {have} at least, or write null"
         return Check(given.corpus.name, name, "missing", said, remedy)
+    definition = load_definition(given.use)
+    if definition is None or definition.released is None:
+        return Check(given.corpus.name, name, "ok", f"{said}; the others count as errors")
+    released, published = definition.released, definition.settings.complete_size
     if (have, complete) == (released, published):
         return Check(given.corpus.name, name, "ok", f"{said}, as in the release; the others count as errors")
     detail = f"{said}, the others count as errors; the release has {released:,} of {published:,}"
@@ -216,7 +230,7 @@ def _checksums(given: Given, everything: bool) -> Check:
     try:
         verify(store, store.status["video_id"].unique().tolist())
     except InputError as error:
-        return Check(name, "checksums", "missing", str(error), OBTAIN[given.use])
+        return Check(name, "checksums", "missing", str(error), how_to_obtain(given.use))
     return Check(name, "checksums", "ok", f"{said}; all values are those that were imported")
 
 
@@ -231,15 +245,15 @@ def tree_values(given: Given, store: TreeStore) -> Check:
             try:
                 broken[stream] += not len(store.read(video_id, stream))
             except InputError as error:
-                return Check(given.corpus.name, "values", "missing", str(error), OBTAIN[given.use])
+                return Check(given.corpus.name, "values", "missing", str(error), how_to_obtain(given.use))
     said = ", ".join(f"{count:,} of {stream}" for stream, count in broken.items() if count)
     if not said:
         return Check(given.corpus.name, "values", "ok", f"{len(usable):,} files read, all values are finite")
     return Check(given.corpus.name, "values", "note", f"{said} are not finite; they count as empty")
 
 
-def _one_width(found: Mapping[Use, Given]) -> Iterator[Check]:
-    """All three corpora must have features of the networks that the model was trained with."""
+def _one_width(found: Mapping[str, Given]) -> Iterator[Check]:
+    """All corpora must have features of the networks that the model was trained with."""
     widths = {one.corpus.name: one.video_dimensions for one in found.values() if one.video_dimensions}
     if len(set(widths.values())) > 1:
         said = ", ".join(f"{name}: {' + '.join(map(str, width))}" for name, width in widths.items())

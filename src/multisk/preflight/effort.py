@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +14,9 @@ from multisk.errors import InputError, one_line
 from multisk.features.audio import BANDS
 from multisk.layout import Layout
 from multisk.methods.model import method_model
-from multisk.params import Benchmark, Params
+from multisk.params import Params
 from multisk.preflight.checks import Check
-from multisk.preflight.given import USES, Given, Use, streams_of
+from multisk.preflight.given import PRETRAIN, Given, streams_of, uses
 
 # Bytes per parameter, all in single precision.
 TRAINED = 4 + 4 + 4 + 8  # in memory: weights, gradients, moving average, Adam's two moments
@@ -53,15 +53,17 @@ class Effort:
         return self.parameters * TRAINED
 
 
-def efforts(params: Params, layout: Layout, found: Mapping[Use, Given]) -> list[Effort]:
+def efforts(params: Params, layout: Layout, found: Mapping[str, Given]) -> list[Effort]:
     """Return what each method takes; nothing as long as the features are not there to be counted."""
     wanted = set(streams_of(params))
-    if set(found) != set(USES) or any(wanted - set(given.store.streams()) for given in found.values()):
+    if set(found) != set(uses(params)) or any(
+        wanted - set(given.store.streams()) for given in found.values()
+    ):
         return []
     items = {use: given.trained_on(params) for use, given in found.items()}
     dimensions = {
         "text_dimension": params.features.words.dimension,
-        "video_dimension": sum(found["pretrain"].video_dimensions),
+        "video_dimension": sum(found[PRETRAIN].video_dimensions),
     }
     return [_effort(params, layout, method, items, dimensions) for method in params.methods]
 
@@ -70,12 +72,12 @@ def _effort(params: Params, layout: Layout, method: str, items: Any, dimensions:
     with torch.device("meta"):
         model = method_model(params, method, dimensions)
     seeds = params.pretrain.seeds
-    benchmarks = get_args(Benchmark)
+    tuned = {name: entry.finetune for name, entry in params.benchmarks.items() if entry.finetune}
     folders = [layout.pretrained(method, seed) for seed in seeds]
-    folders += [layout.finetuned(method, name, seed) for name in benchmarks for seed in seeds]
-    steps = len(seeds) * _steps(items["pretrain"], params.pretrain)
+    folders += [layout.finetuned(method, name, seed) for name in tuned for seed in seeds]
+    steps = len(seeds) * _steps(items[PRETRAIN], params.pretrain)
     clips = steps * params.pretrain.batch_size * params.clips.pretrain.clips_per_video
-    tuning = [_steps(items[name], getattr(params.finetune, name)) for name in benchmarks]
+    tuning = [_steps(items[name], training) for name, training in tuned.items()]
     return Effort(
         method=method,
         parameters=sum(parameter.numel() for parameter in model.parameters()),

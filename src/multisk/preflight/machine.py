@@ -4,11 +4,10 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
 
 import torch
 
-from multisk.params import Benchmark, Params
+from multisk.params import Params
 from multisk.preflight.checks import Check
 from multisk.preflight.effort import Effort
 
@@ -68,7 +67,8 @@ def _gpu(params: Params, needed: int) -> Check:
 
 
 def _precisions(params: Params) -> dict[str, str]:
-    tuning = {f"finetune.{name}": getattr(params.finetune, name) for name in get_args(Benchmark)}
+    entries = params.benchmarks.items()
+    tuning = {f"benchmarks.{name}.finetune": entry.finetune for name, entry in entries if entry.finetune}
     return {
         name: training.mixed_precision for name, training in {"pretrain": params.pretrain, **tuning}.items()
     }

@@ -46,7 +46,7 @@ def curve_figure(study: StudyResult) -> Figure:
     for key in filter(study.is_numeric, study.space):
         for objective in study.watched:
             table, level = interval_table(study.finished, [key], objective), study.chance(objective)
-            title = f"{wording.objective_name(objective)}, by {wording.setting_name(key)}"
+            title = f"{study.objective_name(objective)}, by {wording.setting_name(key)}"
             means = ", ".join(f"{row['mean']:.1f} at {row[key]:g}" for row in table.to_dict("records"))
             end = "" if level is None else f" Chance: {level:.1f}."
             drawing = _curve(study, key, objective, table, level)
@@ -81,7 +81,7 @@ def gain_figure(study: StudyResult) -> Figure:
     }
     limit = max((float(table["mean"].abs().max()) for table in tables.values()), default=0.0)
     for objective, table in tables.items():
-        title = f"SSPC minus Contrastive, {wording.objective_name(objective)}"
+        title = f"SSPC minus Contrastive, {study.objective_name(objective)}"
         cells = ", ".join(
             f"{_gain(row, ' ')} at {keys[0]} {row[keys[0]]} and {keys[1]} {row[keys[1]]}"
             for row in table.to_dict("records")
@@ -113,7 +113,7 @@ def importance_figure(study: StudyResult) -> Figure | None:
         text = ", ".join(
             f"{wording.setting_name(str(key))} {share:.2f}" for key, share in ranked[::-1].items()
         )
-        panels.append(_panel(study, _bars(ranked), wording.objective_name(objective), f"{text}."))
+        panels.append(_panel(study, _bars(ranked), study.objective_name(objective), f"{text}."))
     caption = (
         f"Importance of each setting, by Optuna's evaluator {importance['evaluator']}. Few trials make rough "
         "shares."
@@ -137,7 +137,7 @@ def weight_figure(study: StudyResult) -> Figure | None:
         for x, y in combinations(weights, 2):
             terms = f"{wording.setting_name(x)} and {wording.setting_name(y)} terms"
             drawing = _weight_map(study, x, y, objective)
-            title = f"{wording.objective_name(objective)}: {terms}"
+            title = f"{study.objective_name(objective)}: {terms}"
             panels.append(_panel(study, drawing, title, f"{len(study.means)} trials."))
     caption = (
         "Loss weights in pairs: the mean of the trials whose weights lie in a cell; empty cells had no "
@@ -150,7 +150,7 @@ def parallel_figure(study: StudyResult) -> Figure:
     """Draw each trial as a line through what was varied and what it reached."""
     panels = []
     for objective in study.objectives:
-        title = f"{wording.objective_name(objective)}: the best {GOOD_SHARE:.0%} and the others"
+        title = f"{study.objective_name(objective)}: the best {GOOD_SHARE:.0%} and the others"
         panels.append(_panel(study, _parallel(study, objective), title, f"{len(study.means)} trials."))
     caption = (
         "Parallel coordinates: a line per trial, from setting to setting to what it reached. Each axis runs "
@@ -166,8 +166,8 @@ def pareto_figure(study: StudyResult) -> Figure:
     ends = ", ".join(
         f"trial {row['number']}: {row[first]:.1f} and {row[second]:.1f}" for row in front.to_dict("records")
     )
-    names = f"{wording.objective_name(first)} and {wording.objective_name(second)}"
-    caption = "Filled points: trials that no other beats in both domains, with their numbers."
+    names = f"{study.objective_name(first)} and {study.objective_name(second)}"
+    caption = "Filled points: trials that no other beats in both objectives, with their numbers."
     return _figure(
         study, "pareto", "Pareto front", caption, [_panel(study, _pareto(study, front), names, f"{ends}.")]
     )
@@ -215,7 +215,7 @@ def _curve(
     top = max(
         float(study.finished[objective].max()), float(bars["high"].max() if len(bars) else 0), chance or 0
     )
-    axes.set(ylabel=wording.objective_axis(objective), ylim=(0, 1.12 * top or 1))
+    axes.set(ylabel=study.objective_axis(objective), ylim=(0, 1.12 * top or 1))
     if chance is not None:
         axes.axhline(chance, color=INK, linewidth=0.9, linestyle=(0, (3, 2)))
         axes.annotate(
@@ -284,7 +284,7 @@ def _weight_map(study: StudyResult, x: str, y: str, objective: str) -> Drawing:
     axes.minorticks_off()
     axes.set(xlabel=wording.setting_name(x), ylabel=wording.setting_name(y))
     axes.grid(visible=False)
-    drawing.colorbar(mesh, ax=axes, label=wording.objective_axis(objective), pad=0.02)
+    drawing.colorbar(mesh, ax=axes, label=study.objective_axis(objective), pad=0.02)
     return drawing
 
 
@@ -331,7 +331,7 @@ def _unit(study: StudyResult, trials: pd.DataFrame, key: str) -> pd.Series:
 
 
 def _axis_name(trials: pd.DataFrame, key: str, study: StudyResult) -> str:
-    name = wording.setting_name(key) if key in study.space else wording.objective_name(key)
+    name = wording.setting_name(key) if key in study.space else study.objective_name(key)
     words = name.replace(" ", "\n")
     if key in study.space and not study.is_numeric(key):
         return words
@@ -349,7 +349,7 @@ def _pareto(study: StudyResult, front: pd.DataFrame) -> Drawing:
         axes.annotate(
             str(row["number"]), (row[first], row[second]), xytext=(4, 4), textcoords="offset points"
         )
-    axes.set(xlabel=wording.objective_axis(first), ylabel=wording.objective_axis(second))
+    axes.set(xlabel=study.objective_axis(first), ylabel=study.objective_axis(second))
     return drawing
 
 

@@ -1,6 +1,6 @@
 """The figures of training: losses and their terms, anchor usage, pace."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from itertools import product
 
 import pandas as pd
@@ -38,14 +38,14 @@ DIAGNOSTICS = {
 }
 
 
-def loss_figure(training: pd.DataFrame, scale: Scale, label: Callable[[str], str]) -> Figure:
+def loss_figure(training: pd.DataFrame, scale: Scale, benchmarks: Mapping[str, str]) -> Figure:
     """Draw the loss by step, a line per method."""
     data = thinned(training[training["term"] == "loss"])
     caption = (
         f"Training loss by step: {BANDS} SSPC's loss has more terms than the others', "
         "so the curves' heights do not compare; the terms start when the queue has been filled once."
     )
-    return Figure("loss", "Loss", caption, _by_run(data, scale, label, "loss", "loss"), data)
+    return Figure("loss", "Loss", caption, _by_run(data, scale, benchmarks, "loss", "loss"), data)
 
 
 def contrastive_figure(training: pd.DataFrame, scale: Scale) -> Figure:
@@ -111,13 +111,13 @@ def _usage_panels(rows: pd.DataFrame, family: str, scale: Scale) -> list[Panel]:
     ]  # fmt: skip
 
 
-def pace_figure(training: pd.DataFrame, scale: Scale, label: Callable[[str], str]) -> Figure:
+def pace_figure(training: pd.DataFrame, scale: Scale, benchmarks: Mapping[str, str]) -> Figure:
     """Draw gradient norm and throughput of pretraining."""
     units = {"gradient_norm": "gradient norm", "clips_per_second": "clips per second"}
     data = thinned(training[(training["stage"] == "pretrain") & training["term"].isin(list(units))])
     panels: tuple[Panel, ...] = ()
     for term, unit in units.items():
-        panels += _by_run(data[data["term"] == term], scale, label, f"pace-{term}", unit, f"{unit}, ")
+        panels += _by_run(data[data["term"] == term], scale, benchmarks, f"pace-{term}", unit, f"{unit}, ")
     caption = f"Gradient norm and throughput in pretraining: {BANDS}"
     return Figure("pace", "Gradient norm and throughput", caption, panels, data)
 
@@ -134,12 +134,12 @@ def thinned(data: pd.DataFrame) -> pd.DataFrame:
 
 
 def _by_run(
-    data: pd.DataFrame, scale: Scale, label: Callable[[str], str], name: str, unit: str, prefix: str = ""
+    data: pd.DataFrame, scale: Scale, benchmarks: Mapping[str, str], name: str, unit: str, prefix: str = ""
 ) -> tuple[Panel, ...]:
     panels: list[Panel] = []
     data = _named(data, scale)
-    for (stage, benchmark), rows in groups(data, ("stage", "benchmark")):
-        run = "pretraining" if stage == "pretrain" else f"fine-tuning, {label(benchmark)}"
+    for (stage, benchmark), rows in groups(data, ("stage", "benchmark"), benchmarks):
+        run = "pretraining" if stage == "pretrain" else f"fine-tuning, {benchmarks.get(benchmark, benchmark)}"
         place = f"{name}-{len(panels)}"
         panels.append(curves(rows, "method", scale, name=place, title=f"{prefix}{run}", unit=unit))
     return tuple(panels)

@@ -1,6 +1,6 @@
 """The figures of what came out: retrieval, and what the anchors hold."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from itertools import product
 from typing import Any
 
@@ -25,7 +25,8 @@ from multisk.reporting.panels import (
     panel,
 )
 from multisk.reporting.svg import INK, PAPER, canvas, theme
-from multisk.results import SETTINGS, headline, ordered
+from multisk.results import headline, ordered
+from multisk.settings.benchmarks import SETTINGS
 
 KINDS: Mapping[str, dict[str, Any]] = {  # how the assignments of a method and their baselines are marked
     "anchors": {"marker": "D", "linestyle": "", "markersize": 5.5},
@@ -36,16 +37,16 @@ TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 
 
 def headline_figure(
-    metrics: pd.DataFrame, chance: pd.DataFrame, scale: Scale, label: Callable[[str], str]
+    metrics: pd.DataFrame, chance: pd.DataFrame, scale: Scale, benchmarks: Mapping[str, str]
 ) -> Figure:
     """Draw R@10 of text -> video+audio: a point per seed, the mean, and what chance reaches."""
     data = _named(headline(metrics[metrics["metric"] == "R10"]))
     levels = chance[chance["metric"] == "R10"].set_index("benchmark")["value"].to_dict()
     limit = 1.18 * max(data["value"].max(), *levels.values(), 1)
     panels: list[Panel] = []
-    for benchmark, setting in product(ordered(data["benchmark"], wording.DOMAINS), SETTINGS):
+    for benchmark, setting in product(ordered(data["benchmark"], benchmarks), SETTINGS):
         rows = data[(data["benchmark"] == benchmark) & (data["setting"] == setting)]
-        title, level = f"{label(benchmark)}, {setting}", levels.get(benchmark)
+        title, level = f"{benchmarks.get(benchmark, benchmark)}, {setting}", levels.get(benchmark)
         if rows.empty:
             panels.append(Panel(title, None))
             continue
@@ -62,7 +63,7 @@ def headline_figure(
 
 
 def recall_figure(
-    ranks: pd.DataFrame, sizes: pd.DataFrame, scale: Scale, label: Callable[[str], str]
+    ranks: pd.DataFrame, sizes: pd.DataFrame, scale: Scale, benchmarks: Mapping[str, str]
 ) -> Figure:
     """Draw R@K at every K: a curve per method, whose band spans its seeds.
 
@@ -70,12 +71,16 @@ def recall_figure(
     """
     data = _named(_recalls(headline(ranks), sizes["complete"].to_dict()))
     panels: list[Panel] = []
-    for (benchmark, setting), rows in groups(data, ("benchmark", "setting")):
+    for (benchmark, setting), rows in groups(data, ("benchmark", "setting"), benchmarks):
         complete, present = (int(sizes[which].to_dict()[benchmark]) for which in ("complete", "present"))
         ten = means(rows[rows["K"] == 10], ["method"], "recall", 1)
         text = f"R@K for K from 1 to {complete}; at 10: {ten}."
         drawing = _recall_curves(rows, complete, present, scale)
-        panels.append(panel(drawing, f"recall-{len(panels)}", f"{label(benchmark)}, {setting}", text))
+        panels.append(
+            panel(
+                drawing, f"recall-{len(panels)}", f"{benchmarks.get(benchmark, benchmark)}, {setting}", text
+            )
+        )
     caption = (
         "R@K at every K, same direction. Lines are means over seeds, bands span the seeds, the dotted line "
         "is chance. A clip without a file counts as an error, so a curve may end below 100 %."
@@ -94,7 +99,7 @@ def nmi_figure(nmi: pd.DataFrame, scale: Scale) -> Figure:
         panels.append(panel(drawing, f"nmi-{len(panels)}", f"{label}, {space} space", text))
     caption = (
         "Normalised mutual information (NMI) of each clip's most similar anchor and what the rendered clip "
-        "shows, over the close domain's test clips: a row per method, a column per modality. Marks: means "
+        "shows, over the test clips of one benchmark: a row per method, a column per modality. Marks: means "
         "over seeds; lines span the seeds. Shuffled: the same assignments in random order, the level of no "
         "relation. k-means: as many clusters of the same features, fitted to these very clips; all that a "
         "method without anchors has."

@@ -26,7 +26,7 @@ class Ledger:
     def traced(self, data: pd.DataFrame) -> pd.DataFrame:
         """Add the column run_key: of the run of a row's stage, or of the evaluation where it names none.
 
-        One evaluation covers both benchmarks, so its place has none. Empty where no record was left.
+        One evaluation covers all benchmarks, so its place has none. Empty where no record was left.
         """
         keys = self.runs.drop_duplicates(PLACE, keep="last").set_index(PLACE)["run_key"]
         places = data if "stage" in data else data.assign(stage="evaluate", benchmark="")

@@ -1,17 +1,17 @@
 """The order in which the site shows things."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
 import pandas as pd
 
 from multisk.reporting import wording
-from multisk.results import SETTINGS, ordered
+from multisk.results import ordered
+from multisk.settings.benchmarks import SETTINGS
 
 PREFERRED: Mapping[str, Sequence[str]] = {
     "setting": SETTINGS,
-    "benchmark": ("", *wording.DOMAINS),
     "stage": ("pretrain", "finetune"),
     "space": ("input", "joint"),
     "modality": tuple(wording.MODALITIES),
@@ -21,9 +21,15 @@ PREFERRED: Mapping[str, Sequence[str]] = {
 }
 
 
-def groups(data: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
-    """Yield the groups in the page's order: pretraining before fine-tuning, zero-shot before fine-tuned."""
-    values = [ordered(data[key], PREFERRED.get(key, ())) for key in keys]
+def groups(
+    data: pd.DataFrame, keys: Sequence[str], benchmarks: Iterable[str] = ()
+) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
+    """Yield the groups in the page's order: pretraining before fine-tuning, zero-shot before fine-tuned.
+
+    benchmarks: their order
+    """
+    preferred = {**PREFERRED, "benchmark": ("", *benchmarks)}
+    values = [ordered(data[key], preferred.get(key, ())) for key in keys]
     for group in product(*values):
         rows = data
         for key, value in zip(keys, group, strict=True):

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
+from multisk.benchmarks.definition import title_of
 from multisk.claims.published import ComparedNumber, PublishedResult, PublishedResults
 from multisk.reporting import wording
 from multisk.reporting.cells import DATA, NOTHING, Body, Cell, Row, Table, at, column, linked
 from multisk.reporting.ledger import Ledger
-from multisk.results import SETTINGS, ordered
+from multisk.results import ordered
+from multisk.settings.benchmarks import SETTINGS
 
 TABLE = f"{DATA}/published.csv"
 METRICS = ("R1", "R5", "R10", "MedR")
-DATASETS = {"youcook2": "YouCook2", "msrvtt": "MSR-VTT"}
 ASIDE_HEADS = (
     *("as published", "features", *(wording.METRICS[key] for key in METRICS)),
     *("searched with text", "read in"),
@@ -47,12 +48,12 @@ def _bodies(
     published: PublishedResults, rows_of: Callable[[PublishedResult], Iterator[Row]]
 ) -> tuple[Body, ...]:
     bodies = []
-    for benchmark in ordered((row.benchmark for row in published.rows), wording.DOMAINS):
+    for benchmark in ordered((row.benchmark for row in published.rows), published.protocols):
         for setting in SETTINGS:
             chosen = (row for row in published.rows if (row.benchmark, row.setting) == (benchmark, setting))
             rows = tuple(made for row in chosen for made in rows_of(row))
             if rows:
-                bodies.append(Body(rows, f"{DATASETS[benchmark]}, {setting}"))
+                bodies.append(Body(rows, f"{title_of(benchmark)}, {setting}"))
     return tuple(bodies)
 
 

@@ -1,19 +1,18 @@
 """The table of recipes: every method and variant, with what it reached here or the command that runs it."""
 
-from collections.abc import Iterator, Mapping
-from itertools import product
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
+from multisk.benchmarks.definition import title_of
 from multisk.claims.published import PAPER, PublishedResults
 from multisk.methods.recipes import Recipe
 from multisk.params import Params
 from multisk.reporting import wording
 from multisk.reporting.cells import Cell, Link, Row, Table, at, linked, plain
 from multisk.reporting.ledger import seed_links
-from multisk.reporting.published_tables import DATASETS
 from multisk.reporting.tables import metric_cell
-from multisk.results import SETTINGS, headline, ordered
+from multisk.results import headline, ordered
 
 NOT_RUN = "not run"
 
@@ -30,7 +29,7 @@ def recipe_table(
     published: links to published numbers, by their keys
     """
     found = headline(metrics[metrics["metric"] == "R10"])
-    places = list(product(wording.DOMAINS, SETTINGS))
+    places = [(name, setting) for name, entry in params.benchmarks.items() for setting in entry.settings]
     columns = (f"{wording.benchmark_name(params, benchmark)}, {setting}" for benchmark, setting in places)
     heads = ("method", "recipe", *columns, "hours, paper", "GiB, paper", "command", "published", "runs")
     caption = (
@@ -50,7 +49,7 @@ def published_links(published: PublishedResults, file: str, profile: str) -> dic
         # Beside measured numbers each metric has a row.
         anchor = f"published-{row.key}-R10" if profile == PAPER else f"published-{row.key}"
         href, value = f"index.html#{anchor}", row.values.R10
-        of = f"{DATASETS[row.benchmark]}, {row.setting}:"
+        of = f"{title_of(row.benchmark)}, {row.setting}:"
         origin = at(file, f"rows/{index}/values/R10") if value is not None else None
         found[row.key] = Link("not transcribed" if value is None else f"{value:g}", href, of, origin)
     return found
@@ -59,7 +58,7 @@ def published_links(published: PublishedResults, file: str, profile: str) -> dic
 def _row(
     recipe: Recipe,
     found: pd.DataFrame,
-    places: list[tuple[str, str]],
+    places: Sequence[tuple[str, str]],
     folder: str,
     published: Mapping[str, Link],
 ) -> Row:
@@ -78,7 +77,7 @@ def _row(
     return Row(cells, id=f"recipe-{recipe.name}")
 
 
-def _reached(found: pd.DataFrame, places: list[tuple[str, str]]) -> Iterator[Cell]:
+def _reached(found: pd.DataFrame, places: Sequence[tuple[str, str]]) -> Iterator[Cell]:
     for benchmark, setting in places:
         rows = found[(found["benchmark"] == benchmark) & (found["setting"] == setting)]
         yield Cell(NOT_RUN, mark=NOT_RUN) if rows.empty else metric_cell(rows)

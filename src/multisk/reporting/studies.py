@@ -10,13 +10,15 @@ import pandas as pd
 
 from multisk.errors import InputError
 from multisk.files import read_json
-from multisk.results import ReportSources, read_parquet
+from multisk.params import Params, load_params
+from multisk.reporting import wording
+from multisk.results import ReportSources, ordered, read_parquet
+from multisk.settings.sweep import MEAN, METHOD
 
 HEAD, TRIALS = "study.json", "trials.parquet"
 COLUMNS = ("number", "seed", "state", "run_id", "run_key", "file", "seconds", "peak_mb", "pareto")
-DOMAINS = ("close", "far")
+VALIDATION = "validation/"
 FINISHED = "finished"
-METHOD = "method"
 CONFIDENCE = 0.95
 
 
@@ -28,6 +30,7 @@ class StudyResult:
     head: Mapping[str, Any]  # study.json
     trials: pd.DataFrame  # trials.parquet; param/<key>, value/<objective>
     place: str  # of trials.parquet
+    params: Params
 
     @property
     def space(self) -> Mapping[str, Any]:
@@ -41,8 +44,9 @@ class StudyResult:
 
     @property
     def watched(self) -> list[str]:
-        """The objectives, and R@10 in each domain where they are no objectives themselves."""
-        return self.objectives + [f"validation/{name}" for name in DOMAINS if name not in self.objectives]
+        """The objectives, and R@10 on each benchmark where they are no objectives themselves."""
+        others = (name for name in self.head["chance"] if name not in (MEAN, *self.objectives))
+        return self.objectives + [f"{VALIDATION}{name}" for name in ordered(others, self.params.benchmarks)]
 
     @property
     def smaller(self) -> set[str]:
@@ -73,8 +77,17 @@ class StudyResult:
 
     def chance(self, objective: str) -> float | None:
         """Return what random rankings score by an objective, in percent; None where the study has none."""
-        found = self.head.get("chance", {}).get(objective.removeprefix("validation/"))
+        found = self.head["chance"].get(objective.removeprefix(VALIDATION))
         return None if found is None else float(found)
+
+    def objective_name(self, objective: str, metric: str = "R@10") -> str:
+        """Return what was sought or watched, in prose."""
+        name = objective.removeprefix(VALIDATION)
+        return f"{metric}, {wording.MEAN if name == MEAN else wording.domain_name(self.params, name)}"
+
+    def objective_axis(self, objective: str) -> str:
+        """Return an objective's name for an axis, with its unit."""
+        return self.objective_name(objective, "R@10 (%)")
 
     def is_numeric(self, key: str) -> bool:
         """Tell whether a key was varied over numbers."""
@@ -93,15 +106,15 @@ def read_studies(sources: ReportSources) -> dict[str, StudyResult]:
     found = {}
     for path in sorted((sources.runs / "sweep").glob(f"*/{HEAD}")):
         head, trials = read_json(path), path.with_name(TRIALS)
-        for key in ("space", "objectives", "trials"):
+        for key in ("space", "objectives", "trials", "chance"):
             if key not in head:
                 raise InputError(f"{path}: {key}: missing; run dvc repro sweep@{path.parent.name}")
         columns = [f"param/{key}" for key in head["space"]]
         columns += [f"value/{objective['name']}" for objective in head["objectives"]]
-        columns += [f"validation/{domain}" for domain in DOMAINS]
+        columns += [f"{VALIDATION}{name}" for name in head["chance"]]
         name = path.parent.name
         table = read_parquet(trials, (*COLUMNS, *columns))
-        found[name] = StudyResult(name, head, table, sources.name(trials))
+        found[name] = StudyResult(name, head, table, sources.name(trials), load_params(sources.params))
     return found
 
 

@@ -35,9 +35,8 @@ def result_table(
 ) -> Table:
     """Return a body per benchmark and setting; with one direction per method, the best are marked."""
     bodies = []
-    for (benchmark, setting), part in groups(metrics, ("benchmark", "setting")):
-        domain = wording.DOMAINS.get(benchmark, "own clips")
-        title = f"{wording.benchmark_name(params, benchmark)} ({domain}), {setting}"
+    for (benchmark, setting), part in groups(metrics, ("benchmark", "setting"), params.benchmarks):
+        title = f"{wording.benchmark_title(params, benchmark)}, {setting}"
         bodies.append(Body((*_rows(part, params), *_chance_row(chance, benchmark)), title))
     return Table(name, caption, HEADS, tuple(bodies), words=2, after=1)
 
@@ -91,7 +90,7 @@ def compact_table(metrics: pd.DataFrame, params: Params, metric: str = "R10") ->
     """Return one metric as texts: a row per method, a column per benchmark and setting, the best bold."""
     chosen = metrics[metrics["metric"] == metric]
     columns: dict[str, dict[str, str]] = {}
-    for (benchmark, setting), part in groups(chosen, ("benchmark", "setting")):
+    for (benchmark, setting), part in groups(chosen, ("benchmark", "setting"), params.benchmarks):
         leader = _leaders(part).get(metric)
         column = columns[f"{wording.benchmark_name(params, benchmark)}, {setting}"] = {}
         for method, found in part.groupby("method"):
@@ -110,7 +109,7 @@ def differences(metrics: pd.DataFrame, params: Params) -> Table:
     for other in ordered(recalls["method"], params.methods):
         theirs = recalls[recalls["method"] == other]
         pairs = ours.merge(theirs, on=["benchmark", "setting", "seed"], suffixes=("", OTHER))
-        cells = groups(pairs.sort_values("seed"), ("benchmark", "setting"))
+        cells = groups(pairs.sort_values("seed"), ("benchmark", "setting"), params.benchmarks)
         rows = tuple(_difference_row(cell, params) for _, cell in cells) if other != SSPC else ()
         if rows:
             bodies.append(Body(rows, f"{name} minus {wording.method_name(other)}"))
@@ -134,7 +133,7 @@ def _difference_row(pairs: pd.DataFrame, params: Params) -> Row:
 def test_sizes(counts: pd.DataFrame, params: Params) -> Table:
     """Return the sizes of the test sets that R@K divides by."""
     rows = []
-    for benchmark in ordered(counts["benchmark"], wording.DOMAINS):
+    for benchmark in ordered(counts["benchmark"], params.benchmarks):
         found = counts[counts["benchmark"] == benchmark].set_index("which")
         cells = [
             Cell(f"{int(found['value'][which]):,}", at(found["file"][which], f"clips/{benchmark}/{which}"))

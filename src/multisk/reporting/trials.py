@@ -58,7 +58,7 @@ def trial_table(study: StudyResult) -> Table:
     heads = (
         "trial",
         *(wording.setting_name(key) for key in keys),
-        *(wording.objective_axis(name) for name in study.objectives),
+        *(study.objective_axis(name) for name in study.objectives),
         *(unit[0], "peak memory (MB)", "runs"),
     )
     several = study.finished["seed"].nunique() > 1
@@ -140,7 +140,7 @@ def strategy_table(strategies: pd.DataFrame, params: Params) -> Table:
     chosen = strategies[strategies["metric"] == "R10"]
     names = ordered(chosen["strategy"], STRATEGIES)
     bodies = []
-    for (benchmark, setting), part in groups(chosen, ("benchmark", "setting")):
+    for (benchmark, setting), part in groups(chosen, ("benchmark", "setting"), params.benchmarks):
         title = f"{wording.benchmark_name(params, benchmark)}, {setting}"
         chance = Row((Cell("chance"), *_by_strategy(part, names, "chance"), Cell("")), kind="chance")
         bodies.append(Body((*_strategy_rows(part, names, params), chance), title))
@@ -183,7 +183,7 @@ def strategies_explained(strategies: pd.DataFrame) -> list[tuple[str, str]]:
 def coinciding(strategies: pd.DataFrame, params: Params) -> list[str]:
     """Return a sentence for each benchmark in which strategies have the same numbers everywhere."""
     sentences = []
-    for benchmark in ordered(strategies["benchmark"], wording.DOMAINS):
+    for benchmark in ordered(strategies["benchmark"], params.benchmarks):
         part = strategies[strategies["benchmark"] == benchmark]
         keys = ["method", "setting", "seed", "direction", "metric"]
         wide = part.pivot_table(index=keys, columns="strategy", values="value")

@@ -6,6 +6,7 @@ import pandas as pd
 
 from multisk.claims.declared import Claims, Declared, RetrievalComparison
 from multisk.claims.judged import ClaimResult, ComparisonResult, Finding
+from multisk.params import Params
 from multisk.reporting import wording
 from multisk.reporting.cells import DATA, NOTHING, Cell, Link, Origin, Row, Table, at, column, linked, plain
 from multisk.reporting.ledger import Ledger
@@ -81,13 +82,13 @@ def comparison_table(claim: ClaimResult, ledger: Ledger) -> Table:
     return plain(f"claim-{claim.name}", caption, COMPARISON_HEADS, rows, words=2, after=1)
 
 
-def against_contrastive(declared: Claims, claims: Sequence[ClaimResult]) -> str:
+def against_contrastive(declared: Claims, claims: Sequence[ClaimResult], params: Params) -> str:
     """Return in a sentence where SSPC beats the contrastive loss alone, and where it does not."""
     results = {(each.claim, each.name): each.finding for claim in claims for each in claim.comparisons}
     places: dict[Finding, dict[str, None]] = {finding: {} for finding in OUTCOMES}
     for claim in declared.claims:
         for comparison in claim.comparisons:
-            for place in _gain_of_sspc(comparison):
+            for place in _gain_of_sspc(comparison, params):
                 places[results[claim.name, comparison.name]][place] = None
     parts = [f"{OUTCOMES[found]} {wording.listed(list(of))}" for found, of in places.items() if of]
     if not parts:
@@ -97,7 +98,7 @@ def against_contrastive(declared: Claims, claims: Sequence[ClaimResult]) -> str:
     return f"Zero-shot and fine-tuned, by single intervals, SSPC {'; it '.join(parts)}."
 
 
-def _gain_of_sspc(comparison: Declared) -> Iterator[str]:
+def _gain_of_sspc(comparison: Declared, params: Params) -> Iterator[str]:
     """Yield where a comparison sets SSPC above contrastive; nothing for one that asks something else."""
     if not isinstance(comparison, RetrievalComparison) or comparison.alternative != "greater":
         return
@@ -107,9 +108,9 @@ def _gain_of_sspc(comparison: Declared) -> Iterator[str]:
     sides = [{(t.benchmark, t.setting) for t in comparison.terms if t.method == name} for name in of]
     if sides[0] != sides[1] or len({setting for _, setting in sides[0]}) != 1:
         return
-    benchmarks = [benchmark for benchmark in wording.DOMAINS if benchmark in dict(sides[0])]
-    domain = wording.DOMAINS[benchmarks[0]] if len(benchmarks) == 1 else "mean of both domains"
-    yield f"the {domain} {comparison.terms[0].setting}"
+    benchmarks = list(dict(sides[0]))
+    place = wording.domain_name(params, benchmarks[0]) if len(benchmarks) == 1 else wording.MEAN
+    yield f"the {place} {comparison.terms[0].setting}"
 
 
 def _comparison_row(found: ComparisonResult, ledger: Ledger) -> Row:

@@ -15,7 +15,7 @@ METHODS = {
     "howto100m": "HowTo100M",
     "mil-nce": "MIL-NCE",
 }
-OBJECTIVES = {"close": "R@10, close domain", "far": "R@10, far domain", "mean": "R@10, mean of both domains"}
+MEAN = "mean of the benchmarks"
 SETTINGS = {  # of studies, as params.yaml calls them
     "anchors": "anchors (K)",
     "assignments": "assignments a sample (share of K)",
@@ -35,7 +35,6 @@ METRICS = {"R1": "R@1", "R5": "R@5", "R10": "R@10", "R50": "R@50", "MedR": "MedR
 PEAK = "A process may have run earlier trials, too, so its peak may be theirs."
 MODALITIES = {"t": "text", "v": "video", "a": "audio"}
 HEADLINE = "text → video+audio (text → video of methods without audio)"
-DOMAINS = {"youcook2": "close domain", "msrvtt": "far domain"}
 
 
 def method_name(method: str) -> str:
@@ -44,18 +43,6 @@ def method_name(method: str) -> str:
         return METHODS[method]
     base, _, variant = method.partition("-")
     return f"{METHODS[base]} {variant.replace('-', ' ')}" if base in METHODS else method
-
-
-def objective_name(objective: str) -> str:
-    """Return what a study sought or watched, in prose."""
-    name = objective.removeprefix("validation/")
-    return OBJECTIVES.get(name, name)
-
-
-def objective_axis(objective: str) -> str:
-    """Return an objective's name for an axis, with its unit."""
-    name = objective_name(objective)
-    return name.replace("R@10", "R@10 (%)") if objective.removeprefix("validation/") in OBJECTIVES else name
 
 
 def setting_name(key: str) -> str:
@@ -70,8 +57,24 @@ def modality_name(modality: str) -> str:
 
 def benchmark_name(params: Params, benchmark: str) -> str:
     """Return the corpus that stands for a benchmark: mini-youcook2 is not YouCook2."""
-    clips = getattr(params.clips, benchmark, None)
-    return clips.corpus if clips else benchmark
+    return params.benchmarks[benchmark].corpus if benchmark in params.benchmarks else benchmark
+
+
+def benchmark_names(params: Params) -> dict[str, str]:
+    """Return the corpora that stand for the benchmarks, in the order of params.yaml."""
+    return {benchmark: benchmark_name(params, benchmark) for benchmark in params.benchmarks}
+
+
+def domain_name(params: Params, benchmark: str) -> str:
+    """Return a benchmark's part in the claims, `close domain`; the name of one that has none."""
+    entry = params.benchmarks.get(benchmark)
+    return f"{entry.domain} domain" if entry and entry.domain else benchmark_name(params, benchmark)
+
+
+def benchmark_title(params: Params, benchmark: str) -> str:
+    """Return a benchmark's name with its part in the claims: `mini-youcook2 (close domain)`."""
+    name, domain = benchmark_name(params, benchmark), domain_name(params, benchmark)
+    return name if name == domain else f"{name} ({domain})"
 
 
 def pair_name(pair: str) -> str:

@@ -1,16 +1,14 @@
 """A trial's validation again: a script of its own, so that it runs with the sources of the trial's commit."""
 
-from typing import get_args
-
 import torch
 
 from multisk import console
+from multisk.benchmarks.clips import open_benchmarks
 from multisk.files import read_json, write_json
 from multisk.layout import Layout
 from multisk.methods.model import method_model
 from multisk.models.weights import load_weights
-from multisk.params import Benchmark, load_params
-from multisk.sampling.source import ClipSource
+from multisk.params import load_params
 from multisk.sweep.validation import Validation
 
 FILES = {"raw": "model.safetensors", "ema": "ema.safetensors"}
@@ -19,9 +17,7 @@ FILES = {"raw": "model.safetensors", "ema": "ema.safetensors"}
 def main(method: str, seed: int) -> None:
     """Validate what the pretraining in this folder came to, and add that to its metrics.json."""
     params, layout = load_params(), Layout()
-    benchmarks: dict[Benchmark, ClipSource] = {
-        name: ClipSource.open(layout, params.benchmark(name).corpus) for name in get_args(Benchmark)
-    }
+    benchmarks = open_benchmarks(layout, params.benchmarks)
     folder = layout.pretrained(method, seed)
     model = method_model(params, method, next(iter(benchmarks.values())).dimensions)
     load_weights(model, folder / FILES[params.evaluate.weights])

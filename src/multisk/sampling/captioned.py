@@ -22,8 +22,7 @@ class CaptionedClips(Dataset[Item]):
 
     An item has `text` f32 [n, Nt, Dw], `video` f32 [n, Nv, Dv], `audio` f32 [n, F, T], a bool mask for
     each, and the lists `clip_id` and `caption`; n is 1, or the number of sound segments of the clip when
-    `clips.segments` is more. A training clip is never cut, so that its parts are not taken for each
-    other's negatives; it shows one of its captions, drawn from (seed, epoch, i).
+    `clips.segments` is more. A clip with several captions shows one of them, drawn from (seed, epoch, i).
 
     Attributes:
         clip_ids: the clips.
@@ -33,7 +32,15 @@ class CaptionedClips(Dataset[Item]):
     """
 
     def __init__(
-        self, store: Store, corpus: Corpus, words: Words, clips: BenchmarkClips, split: str, seed: int = 0
+        self,
+        store: Store,
+        corpus: Corpus,
+        words: Words,
+        clips: BenchmarkClips,
+        split: str,
+        *,
+        complete_size: int | None = None,
+        seed: int = 0,
     ) -> None:
         usable, table = set(store.videos()), corpus.of_split(split)
         present = table["video_id"].isin(usable)
@@ -41,15 +48,15 @@ class CaptionedClips(Dataset[Item]):
         self._records: list[dict[Any, Any]] = self.rows.to_dict("records")
         self.clip_ids: list[str] = self.rows["clip_id"].tolist()
         self.missing: list[str] = table.loc[~present, "clip_id"].tolist()
-        self.complete_size = clips.complete_size or len(table)
+        self.complete_size = complete_size or len(table)
         if not self.clip_ids:
             raise InputError(
                 f"{corpus.name}: {split}: no clip with features; run the extract stage for it first"
             )
         if self.complete_size < len(self.clip_ids):
             raise InputError(
-                f"params.yaml: clips: {corpus.name}: complete_size: {self.complete_size} is less than the "
-                f"{len(self.clip_ids)} {split} clips that are there; raise it or write null"
+                f"params.yaml: benchmarks: {corpus.name}: complete_size: {self.complete_size} is less than "
+                f"the {len(self.clip_ids)} {split} clips that are there; raise it or write null"
             )
         if self.missing:
             warnings.warn(
@@ -57,7 +64,6 @@ class CaptionedClips(Dataset[Item]):
                 stacklevel=2,
             )
         self.clips, self.seed, self.epoch = clips, seed, 0
-        self._segments = 1 if split == "train" else clips.segments
         self._audio_rate = store.rate(AUDIO_STREAM)
         self._reader = ClipReader(store, words, clips)
 
@@ -79,7 +85,7 @@ class CaptionedClips(Dataset[Item]):
         first, stop = _slice(self._audio_rate, row["start"], row["end"])
         # Frames are centred on a grid that begins at 0: s seconds have one more than s · rate.
         clip = self._reader.read(row["clip_id"], row["video_id"], caption, video, (first, stop + 1))
-        pieces = _segments(clip, self._segments)
+        pieces = _segments(clip, self.clips.segments)
         return stack(pieces, [row["clip_id"]] * len(pieces), [caption] * len(pieces))
 
 

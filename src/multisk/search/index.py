@@ -228,13 +228,11 @@ def token_budget(params: Params, seconds: float | None = None, stride: int = 1) 
         video = math.ceil(round(video * longer, 6))
         audio = stride * math.ceil(round(audio * longer / stride, 6))
     return BenchmarkClips(
-        corpus="own",
         video_tokens=video,
         audio_frames=audio,
         words=pretrain.words,
         sampling=pretrain.sampling,
         segments=1,
-        complete_size=None,
     )
 
 

@@ -25,18 +25,25 @@ class PretrainClips(Section):
 
 
 class BenchmarkClips(Section):
-    """How a benchmark's clips become tokens, and how many clips the full benchmark has."""
+    """How clips that were cut already, such as a benchmark's, become tokens."""
 
-    corpus: Name
     video_tokens: Count
     audio_frames: Count
     words: Count
     sampling: TokenSampling
     segments: Count  # cut each clip into so many pieces, embedded one by one and averaged; 1: at once
-    complete_size: Count | None  # None: the number of test clips that the corpus lists
 
     @model_validator(mode="after")
     def _segments_divide_tokens(self) -> Self:
-        if self.video_tokens % self.segments or self.audio_frames % self.segments:
-            raise ValueError(f"segments ({self.segments}) must divide video_tokens and audio_frames")
+        self.check_pieces(self.segments)
         return self
+
+    def check_pieces(self, segments: int) -> None:
+        """Raise ValueError for a number of pieces that would differ in size."""
+        if self.video_tokens % segments or self.audio_frames % segments:
+            raise ValueError(f"segments ({segments}) must divide video_tokens and audio_frames")
+
+    @property
+    def whole(self) -> Self:
+        """The same without pieces: in training, parts of a clip would be each other's negatives."""
+        return self.model_copy(update={"segments": 1})

@@ -7,6 +7,9 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from multisk.settings import Count, Name, Natural, Section, Seeds
 
+METHOD = "method"  # the key of a study's space under which two methods are varied
+MEAN = "mean"  # of all benchmarks, as an objective
+
 
 class Between(Section):
     """Numbers of a search: whole ones where both borders are whole."""
@@ -32,19 +35,18 @@ Choices = Annotated[tuple[bool | int | float | str, ...], Field(min_length=1)]
 Values = Annotated[
     Annotated[Choices, Tag("choices")] | Annotated[Between, Tag("between")], Discriminator(_kind_of_values)
 ]
-Objective = Literal["close", "far", "mean"]
 
 
 class Study(Section):
     """A sweep: what is varied, and what is maximised on the validation part.
 
-    The objectives are R@10 of the headline direction (text -> video + audio) in the close domain (youcook2),
-    in the far one (msrvtt), and their mean.
+    The objectives are names of benchmarks, of whose task the headline number is meant (R@10 of text ->
+    video + audio), or `mean`, over all benchmarks.
     """
 
     methods: Annotated[tuple[Name, ...], Field(min_length=1, max_length=2)]  # two: they are varied, too
     sampler: Literal["grid", "tpe"]
-    objectives: Annotated[tuple[Objective, ...], Field(min_length=1)]
+    objectives: Annotated[tuple[str, ...], Field(min_length=1)]
     pruner: Literal["median", "halving"] | None  # stops hopeless trials; for one objective alone
     epochs: Count  # with all videos; a trial with a share of them takes as many steps
     seeds: Seeds  # of a trial, whose value is their mean

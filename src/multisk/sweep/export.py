@@ -2,23 +2,22 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from multisk.evaluation.tasks import TASKS
 from multisk.files import read_json, replacing, write_json
 from multisk.layout import home
 from multisk.params import Params
-from multisk.settings.sweep import Between, Optuna, Study
+from multisk.settings.sweep import MEAN, Between, Optuna, Study
 from multisk.sweep.space import space_of
 from multisk.sweep.trial import INDEX, seeds_of
-from multisk.sweep.validation import DOMAINS, METRIC
 from multisk.tracking import METRICS, RECORD
 
 STATES = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "failed"}
-OBJECTIVES = (*DOMAINS, "mean")
 
 
 def export(
@@ -34,11 +33,11 @@ def export(
 
     kept: the study as Optuna keeps it
     folder: of the trials' runs
-    chance: what random rankings score on the validation part, by domain and in the mean, in percent
+    chance: what random rankings score on the validation part, by benchmark and in the mean, in percent
     """
     trials = _trials(kept)
     best = {trial.user_attrs[INDEX] for trial in _best(kept)}
-    table = _table(trials, study, folder, best)
+    table = _table(trials, study, folder, best, list(chance))
     content = {
         "study": name,
         "name": kept.study_name,
@@ -47,7 +46,8 @@ def export(
         "sampler": study.sampler,
         "pruner": study.pruner,
         "objectives": [
-            {"name": objective, "direction": "maximize", "metric": METRIC} for objective in study.objectives
+            {"name": objective, "direction": "maximize", "metric": _metric(params, objective)}
+            for objective in study.objectives
         ],
         "space": {key: _plain(values) for key, values in space_of(study).items()},
         "names": {key: list(keys) for key, keys in params.sweep.names.items() if key in study.space},
@@ -68,6 +68,11 @@ def export(
     return content
 
 
+def _metric(params: Params, objective: str) -> str:
+    meant = params.benchmarks.values() if objective == MEAN else [params.benchmark(objective)]
+    return ", ".join(dict.fromkeys(TASKS[benchmark.task].metric for benchmark in meant))
+
+
 def _trials(kept: Any) -> list[Any]:
     """Return each trial that has ended, by its index; of one that was killed, what it came to in the end."""
     ended = [trial for trial in kept.get_trials(deepcopy=False) if trial.state.name in STATES]
@@ -75,16 +80,20 @@ def _trials(kept: Any) -> list[Any]:
     return [by_index[index] for index in sorted(by_index)]
 
 
-def _table(trials: list[Any], study: Study, folder: Path, best: set[int]) -> pd.DataFrame:
+def _table(
+    trials: list[Any], study: Study, folder: Path, best: set[int], parts: Sequence[str]
+) -> pd.DataFrame:
     rows = [
-        _row(trial, seed, study, folder / f"trial-{trial.user_attrs[INDEX]}" / f"seed-{seed}", best)
+        _row(trial, seed, study, folder / f"trial-{trial.user_attrs[INDEX]}" / f"seed-{seed}", best, parts)
         for trial in trials
         for seed in seeds_of(study, trial.user_attrs[INDEX])
     ]
     return pd.DataFrame([row for row in rows if row["file"]], columns=list(rows[0]) if rows else None)
 
 
-def _row(trial: Any, seed: int, study: Study, folder: Path, best: set[int]) -> dict[str, Any]:
+def _row(
+    trial: Any, seed: int, study: Study, folder: Path, best: set[int], parts: Sequence[str]
+) -> dict[str, Any]:
     record, found = (
         read_json(folder / name) if (folder / name).exists() else {} for name in (RECORD, METRICS)
     )
@@ -103,7 +112,7 @@ def _row(trial: Any, seed: int, study: Study, folder: Path, best: set[int]) -> d
         "epochs": found.get("epochs"),
         **{f"param/{key}": trial.params.get(key) for key in space_of(study)},
         **{f"value/{objective}": values.get(objective) for objective in study.objectives},
-        **{f"validation/{part}": values.get(part) for part in OBJECTIVES},
+        **{f"validation/{part}": values.get(part) for part in parts},
         "pareto": index in best,
     }
 

@@ -6,12 +6,11 @@ from typing import Any
 
 from multisk.files import digest
 from multisk.methods.pretraining import pretraining_settings, train_method
-from multisk.params import Benchmark, Params, sections
+from multisk.params import Params
 from multisk.sampling.source import ClipSource
 from multisk.settings.sweep import Study
 from multisk.sweep.space import Point
-from multisk.sweep.validation import SETTINGS as VALIDATION_SETTINGS
-from multisk.sweep.validation import Validation
+from multisk.sweep.validation import Validation, validation_settings
 from multisk.sweep.watch import Watch
 from multisk.tracking import Run
 from multisk.training.loop import CHECKPOINT
@@ -41,7 +40,7 @@ class SeedRun:
     seed: int
     position: int
     pretraining: ClipSource
-    benchmarks: dict[Benchmark, ClipSource]
+    benchmarks: dict[str, ClipSource]
     folder: Path
     parent: str
     code: str
@@ -88,7 +87,7 @@ class SeedRun:
             params={
                 "point": self.point,
                 **pretraining_settings(self.params, self.method),
-                **sections(self.params, *VALIDATION_SETTINGS),
+                **validation_settings(self.params),
             },
             dataset_digest=digest([self.pretraining.digest, *(b.digest for b in self.benchmarks.values())]),
             parent=self.parent,

@@ -9,9 +9,7 @@ from pydantic import ValidationError
 
 from multisk.errors import InputError
 from multisk.params import Params
-from multisk.settings.sweep import Between, Study
-
-METHOD = "method"  # the key of a study of two methods
+from multisk.settings.sweep import MEAN, METHOD, Between, Study
 
 Value = bool | int | float | str
 Point = dict[str, Value]
@@ -72,6 +70,10 @@ def check(params: Params, name: str, study: Study) -> None:
         if method not in params.methods:
             known = ", ".join(params.methods)
             raise InputError(f"{place(params, name)}.methods: no method {method!r}; known: {known}")
+    for objective in study.objectives:
+        if objective not in (*params.benchmarks, MEAN):
+            known = ", ".join((*params.benchmarks, MEAN))
+            raise InputError(f"{place(params, name)}.objectives: no benchmark {objective!r}; known: {known}")
     for point in grid(study) if study.sampler == "grid" else _borders(study):
         settings_of(params, name, study, point)
 

@@ -13,14 +13,15 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from tqdm import tqdm
 
+from multisk.benchmarks.clips import open_benchmarks
 from multisk.errors import DivergedError
 from multisk.files import digest, read_json
 from multisk.layout import Layout, home
-from multisk.params import Benchmark, Params, sections
+from multisk.params import Params, sections
 from multisk.resumable import Code, begin, settle
 from multisk.sampling.source import ClipSource
 from multisk.settings.sweep import Optuna, Study
@@ -29,7 +30,7 @@ from multisk.sweep.export import export
 from multisk.sweep.space import check, choices_of, grid, study_of
 from multisk.sweep.storage import exclusive, opened
 from multisk.sweep.trial import DIVERGED, INDEX, Trials
-from multisk.sweep.validation import Validation
+from multisk.sweep.validation import Validation, validation_settings
 from multisk.tracking import RECORD, Run
 
 BEGUN = "begun"  # a trial's attribute: its number, once its worker has it
@@ -48,10 +49,7 @@ def sweep(params: Params, name: str, layout: Layout, code: Code, trials: int | N
     check(params, name, study)
     total = trials or study.trials or len(grid(study))
     pretraining = ClipSource.open(layout, params.clips.pretrain.corpus)
-    benchmarks: dict[Benchmark, ClipSource] = {
-        benchmark: ClipSource.open(layout, params.benchmark(benchmark).corpus)
-        for benchmark in get_args(Benchmark)
-    }
+    benchmarks = open_benchmarks(layout, params.benchmarks)
     datasets = [pretraining.digest, *(inputs.digest for inputs in benchmarks.values())]
     chance = Validation(params, benchmarks).chance
     folder = _begun(name, identity(params, study, datasets), code)
@@ -75,9 +73,8 @@ def sweep(params: Params, name: str, layout: Layout, code: Code, trials: int | N
 def identity(params: Params, study: Study, datasets: list[str]) -> list[Any]:
     """Return the settings and the data that a study's trials depend on."""
     methods = [f"methods.{method}" for method in study.methods]
-    settings = sections(
-        params, "clips", "model", *methods, "pretrain", "evaluate.weights", "sweep.validation"
-    )
+    settings = sections(params, "clips.pretrain", "model", *methods, "pretrain")
+    settings |= validation_settings(params)
     replaced = ("seeds", "epochs")  # by the study's own
     settings["pretrain"] = {key: value for key, value in settings["pretrain"].items() if key not in replaced}
     names = {key: keys for key, keys in params.sweep.names.items() if key in study.space}

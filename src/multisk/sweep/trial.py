@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from multisk.errors import DivergedError, InputError
-from multisk.params import Benchmark, Params
+from multisk.params import Params
 from multisk.sampling.source import ClipSource
 from multisk.settings.sweep import Study
 from multisk.side_by_side import SideBySide
@@ -40,7 +40,7 @@ class Trials:
     name: str
     study: Study
     pretraining: ClipSource
-    benchmarks: dict[Benchmark, ClipSource]
+    benchmarks: dict[str, ClipSource]
     folder: Path
     parent: str
     code: str

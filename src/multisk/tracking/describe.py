@@ -22,7 +22,7 @@ EXPERIMENTS = {
     "`loss` is the sum; the other terms stand beside it.",
     "finetune": "Pretrained models, trained further. One run per method, benchmark and seed.\n\n"
     "To compare methods: filter ``tags.benchmark = 'msrvtt'``, *Chart*, *Group by* `method`.",
-    "evaluate": "Retrieval on the test clips of both benchmarks, zero-shot and fine-tuned. One run per "
+    "evaluate": "Retrieval on the test clips of all benchmarks, zero-shot and fine-tuned. One run per "
     "method and seed.\n\nMetrics are named `benchmark/setting/direction/metric`: "
     "`msrvtt/zero-shot/t2v_a/R10` is text -> video+audio (`t2va`: fused) on MSR-VTT. "
     "Group by `method` for means over seeds; significance is in the report.",
@@ -87,7 +87,7 @@ def corpora(record: Mapping[str, Any]) -> list[str]:
     if record["stage"] == "features":
         return [record["corpus"]]
     settings = flatten(record["params"], ".")
-    return [value for name, value in settings if name.startswith("clips.") and name.endswith(".corpus")]
+    return [value for name, value in settings if name.endswith(".corpus")]
 
 
 def _run_note(record: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ def build(inputs: Inputs) -> Page:
             for claim in claims
         ],
         "overview": verdict_tables.overview(claims, tables["verdicts"], tables["scales"]) if claims else None,
-        "against": verdict_tables.against_contrastive(declared, claims) if declared else "",
+        "against": verdict_tables.against_contrastive(declared, claims, inputs.params) if declared else "",
         "profile": inputs.params.profile,
         "declared": inputs.sources.name(inputs.sources.claims),
     }

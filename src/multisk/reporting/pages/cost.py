@@ -1,7 +1,5 @@
 """The page of costs: minutes, memory and pace."""
 
-from functools import partial
-
 from multisk.reporting import ablations, curves, facts, wording
 from multisk.reporting.inputs import Inputs
 from multisk.reporting.pages.page import Page
@@ -9,8 +7,8 @@ from multisk.reporting.pages.page import Page
 
 def build(inputs: Inputs) -> Page:
     """Return cost.html."""
-    label = partial(wording.benchmark_name, inputs.params)
-    pace = curves.pace_figure(inputs.training, inputs.scale, label)
+    names = wording.benchmark_names(inputs.params)
+    pace = curves.pace_figure(inputs.training, inputs.scale, names)
     trials = [ablations.cost_figure(study) for study in inputs.studies.values()]
     drawn = [figure for figure in trials if figure]
     return Page(

@@ -1,15 +1,14 @@
 """The first page: what came out, beside chance and beside what was published."""
 
-from functools import partial
 from typing import Any
 
+from multisk.benchmarks.definition import title_of
 from multisk.claims.published import PAPER
 from multisk.reporting import facts, figures, published_tables, tables, wording
 from multisk.reporting.inputs import Inputs
 from multisk.reporting.notice import notice
 from multisk.reporting.pages.page import Page
 from multisk.reporting.panels import Figure
-from multisk.reporting.published_tables import DATASETS
 from multisk.results import headline
 
 SPREAD = "mean ± standard deviation (n − 1) over the seeds linked; R@K and GeoMean in percent, MedR in ranks."
@@ -56,16 +55,16 @@ def _published(inputs: Inputs) -> dict[str, Any]:
         "published": table,
         "published_file": file,
         "at_scale": at_scale,
-        "protocols": {DATASETS[key]: text for key, text in published.protocols.items()},
+        "protocols": {title_of(key): text for key, text in published.protocols.items()},
         "fill_in": published.fill_in,
     }
 
 
 def _figures(inputs: Inputs) -> dict[str, Figure | None]:
-    scale, label = inputs.scale, partial(wording.benchmark_name, inputs.params)
+    scale, names = inputs.scale, wording.benchmark_names(inputs.params)
     sizes = inputs.sizes.pivot(index="benchmark", columns="which", values="value")
     ranks = inputs.ranks[inputs.ranks["benchmark"].isin(sizes.index)]
     return {
-        "headline": figures.headline_figure(inputs.metrics, inputs.chance, scale, label),
-        "recall": figures.recall_figure(ranks, sizes, scale, label) if len(ranks) else None,
+        "headline": figures.headline_figure(inputs.metrics, inputs.chance, scale, names),
+        "recall": figures.recall_figure(ranks, sizes, scale, names) if len(ranks) else None,
     }

@@ -8,7 +8,8 @@ from multisk.reporting import gallery, wording
 from multisk.reporting.inputs import Inputs
 from multisk.reporting.ledger import run_href
 from multisk.reporting.pages.page import Page
-from multisk.results import SETTINGS, ordered
+from multisk.results import ordered
+from multisk.settings.benchmarks import SETTINGS
 
 
 def build(inputs: Inputs) -> Page:
@@ -24,12 +25,12 @@ def build(inputs: Inputs) -> Page:
 
 def _galleries(inputs: Inputs) -> Iterator[dict[str, Any]]:
     """Yield a gallery per benchmark: SSPC's, or that of the last method that has one; zero-shot first."""
-    for benchmark, domain in wording.DOMAINS.items():
-        name = wording.benchmark_name(inputs.params, benchmark)
+    for benchmark, entry in inputs.params.benchmarks.items():
+        name, title = entry.corpus, wording.benchmark_title(inputs.params, benchmark)
         rows = inputs.gallery[inputs.gallery["benchmark"] == benchmark]
         folder = inputs.sources.corpora / name
         if rows.empty or not (folder / "corpus.json").exists():
-            yield {"name": name, "domain": domain, "queries": None}
+            yield {"name": name, "title": title, "queries": None}
             continue
         method = ordered(rows["method"], ["sspc", *reversed(inputs.params.methods)])[0]
         rows_of = rows[rows["method"] == method]
@@ -40,7 +41,7 @@ def _galleries(inputs: Inputs) -> Iterator[dict[str, Any]]:
         )
         yield {
             "name": name,
-            "domain": domain,
+            "title": title,
             "method": wording.method_name(method),
             "setting": setting,
             "seed": seed,

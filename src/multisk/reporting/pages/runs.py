@@ -1,7 +1,6 @@
 """The page of runs: what ran where, how training went, and how to do each run again."""
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 from multisk.reporting import curves, facts, wording
@@ -16,9 +15,9 @@ BESIDE = (STEPS, METRICS, "model.safetensors", "ema.safetensors", PATCH)
 def build(inputs: Inputs) -> Page:
     """Return runs.html."""
     scale, training = inputs.scale, inputs.training
-    label = partial(wording.benchmark_name, inputs.params)
+    names = wording.benchmark_names(inputs.params)
     drawn = {
-        "loss": curves.loss_figure(training, scale, label),
+        "loss": curves.loss_figure(training, scale, names),
         "contrastive": curves.contrastive_figure(training, scale),
     }
     context = {

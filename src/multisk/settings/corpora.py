@@ -1,0 +1,5 @@
+"""What settings say of corpora."""
+
+from typing import Literal
+
+Split = Literal["train", "validation", "test"]
