@@ -39,9 +39,12 @@ app.command()(tracking.ui)
 @app.command()
 def use(profile: Annotated[str, typer.Argument(help="A file of profiles/, without .yaml.")]) -> None:
     """Make a profile the active params.yaml; settings of your own are kept as params.yaml.old, .old-2 ..."""
+    from multisk.pipeline.dag import write_dag
+
     kept = profiles.use(profile)
     if kept:
         typer.echo(f"{kept}: your settings until now")
+    write_dag(load_params().benchmark_names)
     typer.echo(f"params.yaml is now profile {profile}; run: dvc repro")
 
 

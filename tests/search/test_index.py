@@ -23,7 +23,7 @@ from multisk.methods.trained import TrainedModel
 from multisk.models.checkpoints import import_checkpoint
 from multisk.models.release_config import model_from_release_config
 from multisk.params.profiles import compose
-from multisk.pipeline import features
+from multisk.pipeline import words
 from multisk.search import index as indexing
 from multisk.search.index import Index, token_budget
 from multisk.search.search import search
@@ -132,7 +132,7 @@ def test_what_only_a_corpus_can_make_is_named(world: Path) -> None:
 
 
 def test_words_of_a_file_are_limited_to_the_frequent_ones(world: Path, monkeypatch) -> None:
-    monkeypatch.setattr(features, "FREQUENT_WORDS", 3)
+    monkeypatch.setattr(words, "FREQUENT_WORDS", 3)
     index()
     assert WordVectors.open("data/words").vocabulary == WORDS[:3]
 
