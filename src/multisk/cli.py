@@ -44,7 +44,7 @@ def use(profile: Annotated[str, typer.Argument(help="A file of profiles/, withou
     kept = profiles.use(profile)
     if kept:
         typer.echo(f"{kept}: your settings until now")
-    write_dag(load_params().benchmark_names)
+    write_dag(load_params().benchmarks)
     typer.echo(f"params.yaml is now profile {profile}; run: dvc repro")
 
 
