@@ -3,6 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+WEIGHTS = {
+    "raw": "model.safetensors",
+    "ema": "ema.safetensors",
+}  # of a training run, and their moving average
+
 
 @dataclass(frozen=True)
 class Layout:

@@ -165,6 +165,7 @@ def _solve(
     gains, copies = _distinct_slots(K, r, slots)
     scores_PNK = scores.to(_dtype(scores)).reshape(-1, N, K).contiguous()
     balance = _balance
+    # Cosines at the paper's epsilon never spread so far; logarithms in double precision cost more.
     if _exponent_span(scores_PNK, gains, epsilon) > _exponent_limit(scores_PNK):
         balance, scores_PNK = _balance_logarithms, scores_PNK.double()
     gain_S11 = scores_PNK.new_tensor(gains)[:, None, None]
@@ -203,12 +204,14 @@ def _balance(exponent_PSNK: Tensor, copies_S11: Tensor, iterations: int, across:
     """
     *_, N, K = exponent_PSNK.shape
     mass_PSNK = exponent_PSNK.exp_().mul_(copies_S11)
+    # Not just for scale: it makes the first sums small, so that the guard weighs in them (as released).
     mass_PSNK /= mass_PSNK.sum((-3, -2, -1), keepdim=True)
     for _ in range(iterations):
         mass_PSNK *= copies_S11 * (N / K) / (mass_PSNK.sum(-2, keepdim=True) + copies_S11 * GUARD)
         if across:
             mass_PSNK /= mass_PSNK.sum(-3, keepdim=True) + GUARD
         mass_PSNK *= copies_S11 / (mass_PSNK.sum(-1, keepdim=True) + copies_S11 * GUARD)
+    # With the guard, rows add up to a little less than one.
     mass_PSNK /= mass_PSNK.sum(-1, keepdim=True)
     return mass_PSNK
 
@@ -243,6 +246,7 @@ def _summarize(
     sum_PNK = slot_PSNK[:, -summed:].sum(-3)
     low_PN1, high_PN1 = torch.aminmax(sum_PNK, dim=-1, keepdim=True)
     spread_PN1 = high_PN1 - low_PN1
+    # Stretching would make zeros and ones of rounding noise (as the release does).
     flat_PN1 = spread_PN1 <= 64 * torch.finfo(sum_PNK.dtype).eps * high_PN1
     assignment_PNK = ((sum_PNK - low_PN1) / spread_PN1).masked_fill(flat_PN1, r / K)
     return assignment_PNK, error_P, flat_PN1.sum((-2, -1))

@@ -18,7 +18,7 @@ from multisk.models.release import from_release, released_names
 from multisk.settings.losses import Contrastive, Losses, Sspc
 from multisk.settings.training import Training
 from multisk.training import Objective, train
-from multisk.training.batches import Batches
+from multisk.training.batches import TrainingBatches
 
 NAMES = {"t": "text", "v": "video", "a": "audio"}
 
@@ -131,7 +131,9 @@ def recorded_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """Show the items in the recorded order, on the CPU as recorded."""
     monkeypatch.setenv("ACCELERATE_USE_CPU", "1")
     PartialState._reset_state()
-    monkeypatch.setattr(Batches, "indices", lambda self, _epoch: [[step] for step in range(self.items)])
+    monkeypatch.setattr(
+        TrainingBatches, "indices", lambda self, _epoch: [[step] for step in range(self.items)]
+    )
 
 
 @pytest.fixture(scope="module")

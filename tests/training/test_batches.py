@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from multisk.errors import InputError
-from multisk.training.batches import Batches
+from multisk.training.batches import TrainingBatches
 
 
 class Numbers(torch.utils.data.Dataset[tuple[int, int]]):
@@ -30,11 +30,11 @@ def collate(items: list[Any]) -> dict[str, Any]:
     return {"items": items}
 
 
-def batches(items: int, size: int, **options: Any) -> Batches:
-    return Batches(Numbers(items), collate, batch_size=size, seed=5, **options)
+def batches(items: int, size: int, **options: Any) -> TrainingBatches:
+    return TrainingBatches(Numbers(items), collate, batch_size=size, seed=5, **options)
 
 
-def drawn(source: Batches, first: int, last: int) -> list[list[tuple[int, int]]]:
+def drawn(source: TrainingBatches, first: int, last: int) -> list[list[tuple[int, int]]]:
     return [[tuple(item) for item in batch["items"]] for batch in source.between(first, last)]
 
 
@@ -65,7 +65,7 @@ def test_epochs_and_seeds_differ() -> None:
     source = batches(40, 40)
     first, second = drawn(source, 0, 2)
     assert [i for _, i in first] != [i for _, i in second]
-    other = Batches(Numbers(40), collate, batch_size=40, seed=6)
+    other = TrainingBatches(Numbers(40), collate, batch_size=40, seed=6)
     assert drawn(other, 0, 1)[0] != first
 
 

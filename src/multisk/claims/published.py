@@ -11,14 +11,13 @@ from multisk.claims.declared import RetrievalTerm
 from multisk.claims.measured import Measured
 from multisk.claims.significance import Estimate, Term, estimate, estimate_median
 from multisk.evaluation.ranking import found
-from multisk.layout import Layout
+from multisk.layout import WEIGHTS, Layout
 from multisk.params import Params
 from multisk.settings import Positive, Section
 from multisk.settings.benchmarks import Setting
 
 PAPER = "paper"  # the profile of the published setting
 FEATURES = "R152+RX101"  # of the published setting
-WEIGHTS = {"raw": "model.safetensors", "ema": "ema.safetensors"}
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 Standing = Literal[

@@ -144,6 +144,7 @@ class SSPCLoss(nn.Module):
             }
             loss = torch.zeros((), device=batch.device, requires_grad=True)
             terms: dict[str, Tensor] = {}
+            # Random rows of a queue that is not full would take anchors from the samples.
             if self.terms and self.filled >= self.settings.queue:
                 loss, terms = self._consistency(anchors, features)
         if self.training:
@@ -170,6 +171,7 @@ class SSPCLoss(nn.Module):
     @torch.no_grad()
     def _scores(self, anchors: Anchors, similarity_BK: Mapping[Problem, Tensor]) -> dict[Problem, Tensor]:
         """Return the similarities of the rows [queue; batch], N = Q + B."""
+        # Anchors move at each step: features are what can be kept, their similarities are made anew.
         queued: Features = {
             space: {m: self._queue(space, m).features for m in self.modalities} for space in SPACES
         }
@@ -185,9 +187,11 @@ class SSPCLoss(nn.Module):
         errors, flat = [], []
         for K in sorted({scores_NK[p].shape[1] for p in wanted}):
             group = [p for p in wanted if scores_NK[p].shape[1] == K]
+            # One call for up to 12 problems: each iteration is a few small steps that a GPU would wait for.
             result = multi_sinkhorn(
                 torch.stack([scores_NK[p] for p in group]), **self.settings.sinkhorn.model_dump()
             )
+            # The queue's rows were there to make the use of anchors equal; no gradient would reach them.
             targets_BK |= dict(zip(group, result.assignment[:, -B:], strict=True))
             errors.append(result.marginal_error)
             flat.append(result.flat / result.assignment.shape[1])

@@ -11,6 +11,7 @@ from torch import nn
 
 from multisk.errors import InputError, one_line
 from multisk.files import file_digest, read_json
+from multisk.layout import WEIGHTS
 from multisk.models.build import MODELS, build_model
 from multisk.models.checkpoints import load_imported
 from multisk.models.davenet import ResDavenet
@@ -109,7 +110,7 @@ class TrainedModel:
 def find_weights(path: Path | str) -> Path:
     """Return the file of weights that a run folder, its weights or an imported checkpoint stands for."""
     path = Path(path).resolve()
-    weights = path / "model.safetensors" if path.is_dir() else path.with_suffix(".safetensors")
+    weights = path / WEIGHTS["raw"] if path.is_dir() else path.with_suffix(".safetensors")
     if not path.exists() or not weights.is_file():
         raise InputError(f"{path}: no trained model; name a run folder or an imported checkpoint")
     return weights

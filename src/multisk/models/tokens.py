@@ -117,6 +117,7 @@ class Tokenizer(nn.Module):
         _, N = mask_BN.shape
         x_BND = self.norm[modality](self.projection[modality](features))
         nonempty_B = mask_BN.any(1)
+        # Attention and means need a token in each row: over none, both are NaN.
         first_N = torch.arange(N, device=mask_BN.device) == 0
         missing_BN = ~nonempty_B[:, None] & first_N
         x_BND = torch.where(missing_BN[:, :, None], self.masking_token.to(x_BND.dtype), x_BND)

@@ -17,7 +17,7 @@ from multisk.evaluation.retrieval import Retrieval
 from multisk.evaluation.strategies import LONG_VIDEO, long_videos, readings, strategy_table
 from multisk.evaluation.tasks import TASKS
 from multisk.files import digest, file_digest, read_json, replacing, write_json
-from multisk.layout import Layout
+from multisk.layout import WEIGHTS, Layout
 from multisk.methods.model import method_model
 from multisk.models.weights import load_weights
 from multisk.params import Params, load_params, sections
@@ -32,7 +32,7 @@ from multisk.tracking import METRICS, Run, read_steps
 
 def weights_of(params: Params, layout: Layout, method: str, seed: int) -> dict[tuple[str, str], Path]:
     """Return the weights of each (benchmark, setting)."""
-    file = {"raw": "model.safetensors", "ema": "ema.safetensors"}[params.evaluate.weights]
+    file = WEIGHTS[params.evaluate.weights]
     pretrained = layout.pretrained(method, seed)
     return {
         (name, setting): (pretrained if setting == "zero-shot" else layout.finetuned(method, name, seed))

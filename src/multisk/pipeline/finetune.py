@@ -11,7 +11,7 @@ import torch
 
 from multisk.benchmarks.clips import open_benchmarks, training_clips
 from multisk.files import file_digest
-from multisk.layout import Layout
+from multisk.layout import WEIGHTS, Layout
 from multisk.methods.model import method_model
 from multisk.models.weights import load_weights
 from multisk.params import Params, load_params, sections
@@ -32,7 +32,7 @@ def main(method: str) -> None:
     code = stage_code("finetune", params.changed_code)
     tuned = {name: benchmark for name, benchmark in params.benchmarks.items() if benchmark.finetune}
     sources = open_benchmarks(layout, tuned)
-    starts = {seed: layout.pretrained(method, seed) / "model.safetensors" for seed in params.pretrain.seeds}
+    starts = {seed: layout.pretrained(method, seed) / WEIGHTS["raw"] for seed in params.pretrain.seeds}
     units = {f"{name}/seed-{seed}": (name, seed) for name in sources for seed in starts}
     complete(
         layout.finetuned(method),

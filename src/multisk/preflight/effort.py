@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from multisk.errors import InputError, one_line
 from multisk.features.audio import BANDS
-from multisk.layout import Layout
+from multisk.layout import WEIGHTS, Layout
 from multisk.methods.model import method_model
 from multisk.params import Params
 from multisk.preflight.checks import Check
@@ -20,8 +20,8 @@ from multisk.preflight.given import PRETRAIN, Given, streams_of, uses
 
 # Bytes per parameter, all in single precision.
 TRAINED = 4 + 4 + 4 + 8  # in memory: weights, gradients, moving average, Adam's two moments
-KEPT = 4 + 4 + (4 + 4 + 8)  # on disk: the two sets of weights, and a checkpoint with both and Adam's moments
-REPLACED = 4 + 4 + 8  # for a moment: the new checkpoint beside the old one
+KEPT = 4 + 4  # on disk: the two sets of weights
+RESUMED = 2 * (4 + 4 + 8)  # until the end: a checkpoint with both and Adam's moments, and a new one beside it
 MEASURE = "python benchmarks/train_step.py --params params.yaml --method {} --json > step-{}.json"
 
 
@@ -44,8 +44,8 @@ class Effort:
 
     @property
     def disk(self) -> int:
-        """Bytes that its unfinished runs will write."""
-        return self.parameters * (KEPT * self.unfinished + REPLACED * bool(self.unfinished))
+        """Bytes that its unfinished runs will take, one after the other."""
+        return self.parameters * (KEPT * self.unfinished + RESUMED * bool(self.unfinished))
 
     @property
     def memory(self) -> int:
@@ -84,7 +84,7 @@ def _effort(params: Params, layout: Layout, method: str, items: Any, dimensions:
         pretraining=steps,
         finetuning=len(seeds) * sum(tuning),
         operations=clips * clip_operations(model, params, dimensions),
-        unfinished=sum(not (folder / "model.safetensors").is_file() for folder in folders),
+        unfinished=sum(not (folder / WEIGHTS["raw"]).is_file() for folder in folders),
     )
 
 

@@ -5,10 +5,11 @@ from math import inf, isclose
 from pathlib import Path
 
 from multisk.files import file_digest, read_json
+from multisk.layout import WEIGHTS
 from multisk.tracking.files import METRICS, RECORD, STEPS, numbers, read_steps
 
 TIMES = ("seconds", "clips_per_second")  # what no two runs have in common
-WEIGHTS, VALIDATION = "model.safetensors", "validation"
+VALIDATION = "validation"
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,9 @@ def compare(recorded: Path, reproduced: Path, tolerance: float = 0.0) -> Compari
     pairs, missing = _last_steps(recorded, reproduced), sorted(before.keys() ^ after.keys())
     pairs |= {name: (before[name], after[name]) for name in before if name in after}
     notes = [f"dataset: {_same(old['dataset_digest'], new['dataset_digest'])}"] if not trial else []
-    if (recorded / WEIGHTS).exists() and (reproduced / WEIGHTS).exists():
-        digests = [file_digest(folder / WEIGHTS) for folder in (recorded, reproduced)]
+    weights = [folder / WEIGHTS["raw"] for folder in (recorded, reproduced)]
+    if all(path.exists() for path in weights):
+        digests = [file_digest(path) for path in weights]
         notes.append(f"weights: {_same(*digests)}")
     return Comparison(pairs, tolerance, missing, [*notes, *_versions(old["versions"], new["versions"])])
 

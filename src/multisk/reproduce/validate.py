@@ -11,6 +11,7 @@ from multisk.models.weights import load_weights
 from multisk.params import load_params
 from multisk.sweep.validation import Validation
 
+# Not from `layout`: it runs with the sources of commits whose `layout` may not have them.
 FILES = {"raw": "model.safetensors", "ema": "ema.safetensors"}
 
 

@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 from multisk.evaluation.headline import headline
 from multisk.files import file_digest, read_json
+from multisk.layout import WEIGHTS
 from multisk.settings.tracking import Tracking
 from multisk.tracking.files import METRICS, RECORD
 from multisk.tracking.mirror import Mirror
 
-FILES = {"raw": "model.safetensors", "ema": "ema.safetensors"}
 METRIC = "R10"
 ARTIFACTS = "weights"  # folder of a run's artifacts that a version points to
 
@@ -38,7 +38,7 @@ def pretrained_runs(runs: Path, kind: Literal["raw", "ema"]) -> list[Pretrained]
     """
     found = []
     for path in sorted(runs.glob(f"pretrain/*/seed-*/{RECORD}")):
-        record, weights = read_json(path), path.parent / FILES[kind]
+        record, weights = read_json(path), path.parent / WEIGHTS[kind]
         if record["status"] == "finished" and weights.exists():
             found.append(Pretrained(path.parent, record, weights, _zero_shot(runs, path.parent)))
     return found

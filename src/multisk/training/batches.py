@@ -15,7 +15,7 @@ Batch = dict[str, Any]
 Collate = Callable[[list[Any]], Batch]
 
 
-class Batches:
+class TrainingBatches:
     """The batches of a run, from any step on.
 
     Every epoch is a new permutation of the dataset, cut into whole batches; the rest is dropped. With N

@@ -36,7 +36,7 @@ UNREADABLE = (
 
 
 @dataclass
-class Progress:
+class TrainingState:
     """Everything that a training step changes.
 
     Attributes:

@@ -7,7 +7,6 @@ queues are in the checkpoint, and the average rests when fp16's gradient scaler 
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, gather_object, send_to_device, set_seed
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.utils import get_total_norm
 from torch.optim import Adam
 from torch.optim.lr_scheduler import ExponentialLR
@@ -25,12 +24,13 @@ from tqdm import tqdm
 
 from multisk.errors import InputError, one_line
 from multisk.files import read_json, write_json
+from multisk.layout import WEIGHTS
 from multisk.settings.training import Training
 from multisk.side_by_side import place
 from multisk.stopping import Interrupt
-from multisk.training.batches import Batches, Collate
+from multisk.training.batches import Batch, Collate, TrainingBatches
 from multisk.training.checkpoint import (
-    Progress,
+    TrainingState,
     flat_settings,
     load_checkpoint,
     random_state,
@@ -43,12 +43,7 @@ from multisk.training.ema import averaged_model
 from multisk.training.objective import Objective
 from multisk.training.steplog import StepBuffer, StepLog
 
-CHECKPOINT, WEIGHTS, AVERAGE, RESULT = (
-    "checkpoint.pt",
-    "model.safetensors",
-    "ema.safetensors",
-    "training.json",
-)
+CHECKPOINT, RESULT = "checkpoint.pt", "training.json"
 OnEpoch = Callable[[int, nn.Module, nn.Module], None]
 FLUSH_STEPS = 10  # steps whose metrics leave the device together
 
@@ -93,7 +88,7 @@ def train(
 
     Args:
         objective: the initialised model and losses.
-        dataset: training items by index, see `Batches`.
+        dataset: training items by index, see `TrainingBatches`.
         collate: makes a batch of a list of items: `video` [B, ...] and whatever the model reads.
         settings: the section of params.yaml.
         directory: gets `checkpoint.pt`, and in its place, at the end, `model.safetensors`,
@@ -110,108 +105,202 @@ def train(
             the loss is not finite.
         KeyboardInterrupt: after Ctrl-C and the checkpoint; its kind `Terminated` after the other signals.
     """
-    accelerator = _accelerator(settings)
-    batches = _batches(dataset, collate, settings, seed, accelerator)
-    keys = _settings_of_run(settings, batches, identity)
+    trainer = Trainer(objective, dataset, collate, settings, directory, log, seed, identity, on_epoch)
     if (directory / RESULT).exists():
-        result = _finished(directory / RESULT, keys)
-        (directory / CHECKPOINT).unlink(missing_ok=True)
+        return trainer.finished()
+    trainer.begin()
+    trainer.run()
+    return trainer.finish()
+
+
+class Trainer:
+    """One run of training; `train` says what goes in, and calls the parts in their order."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        dataset: Dataset[Any],
+        collate: Collate,
+        settings: Training,
+        directory: Path,
+        log: StepLog,
+        seed: int,
+        identity: Mapping[str, Any] | None,
+        on_epoch: OnEpoch | None,
+    ) -> None:
+        self.accelerator = _accelerator(settings)
+        self.batches = TrainingBatches(
+            dataset,
+            collate,
+            batch_size=settings.batch_size,
+            seed=seed,
+            workers=settings.workers,
+            rank=self.accelerator.process_index,
+            processes=self.accelerator.num_processes,
+            pin_memory=self.accelerator.device.type == "cuda",
+        )
+        self.steps = settings.epochs * self.batches.per_epoch
+        self.objective = objective
+        self.settings = settings
+        self.directory = directory
+        self.log = log
+        self.on_epoch = on_epoch
+        # The run may go on with the same of these alone: anything else would give other weights.
+        section = {key: getattr(settings, key) for key in Training.model_fields if key not in Training.PACE}
+        facts = {"seed": seed, "items": self.batches.items, "processes": self.batches.processes}
+        self.identity = flat_settings({**section, **facts, **(identity or {})})
+
+    def finished(self) -> Result:
+        """Return what the finished run in the directory was."""
+        path = self.directory / RESULT
+        content = read_json(path)
+        refuse_other_settings(path, content["settings"], self.identity)
+        (self.directory / CHECKPOINT).unlink(missing_ok=True)  # its end came before it could drop it
+        return Result(**{field.name: content[field.name] for field in fields(Result)})
+
+    def begin(self) -> None:
+        """Make all that a step changes, or take it from the checkpoint."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        set_seed(self.batches.seed)
+        self.objective.to(self.accelerator.device)
+        average = averaged_model(self.objective.model, self.settings.ema)
+        # As released: no weight decay, and anchors learn at the rate of all else.
+        parameters = self.objective.parameters()
+        optimizer = Adam(parameters, lr=self.settings.learning_rate, betas=(0.9, 0.999), eps=1e-8)
+        schedule = ExponentialLR(optimizer, gamma=self.settings.decay)
+        self.parallel, optimizer = self.accelerator.prepare(self.objective, optimizer)
+        self.state = TrainingState(self.objective, average, optimizer, schedule, self.accelerator.scaler)
+        if (self.directory / CHECKPOINT).exists():
+            self._resume(self.directory / CHECKPOINT)
+        main = self.accelerator.is_main_process
+        if main:
+            self.log.rewind(self.state.step)
+        self.buffer = StepBuffer(self.log if main else None, self.directory)
+
+    def run(self) -> None:
+        """Do the steps that are left; asked to stop, raise KeyboardInterrupt after a checkpoint."""
+        state, per_epoch = self.state, self.batches.per_epoch
+        hidden = None if self.accelerator.is_main_process else True  # None: shown in a terminal
+        self._training_mode()
+        with (
+            Interrupt() as interrupt,
+            tqdm(total=self.steps, initial=state.step, disable=hidden, unit="step", position=place()) as bar,
+        ):
+            self.buffer.restart_clock()
+            for batch in self.batches.between(state.step, self.steps):
+                self._step(batch)
+                bar.update()
+                epoch_ended = state.step % per_epoch == 0
+                if epoch_ended:
+                    state.schedule.step()  # per epoch, as released
+
+                judged = epoch_ended and self.on_epoch is not None
+                flush = judged or state.step % FLUSH_STEPS == 0
+                stop = self._stop_asked(interrupt, flush)
+                due = stop or state.step == self.steps or state.step % self.settings.checkpoint_steps == 0
+                if flush or due:
+                    # Before the checkpoint: numbers that are not finite end the run here, and the checkpoint
+                    # that is there stays a good one.
+                    latest, seconds = self.buffer.flush()
+                    state.seconds += seconds
+                    bar.set_postfix(loss=f"{latest['loss']:.3f}", refresh=False)
+                if judged and self.on_epoch is not None:
+                    self.on_epoch(state.step // per_epoch, self.objective.model, state.average.module)
+                    self._training_mode()
+                    self.buffer.restart_clock()
+                if due:
+                    self._save()
+                    self.buffer.restart_clock()
+                if stop:
+                    break
+            # Asked again: the request may have come after the last step's answer.
+            if self._stop_asked(interrupt, flush=True):
+                raise interrupt.asked or KeyboardInterrupt
+
+    def _step(self, batch: Batch) -> None:
+        """Learn from one batch."""
+        state, optimizer = self.state, self.state.optimizer
+        batch = send_to_device(batch, self.accelerator.device, non_blocking=True)
+        # Model and losses are one module: with several processes, gradients meet where it is called.
+        loss, terms = self.parallel(batch)
+        self.accelerator.backward(loss)
+        # fp16 multiplies the loss, and so the gradients; a norm can be compared only without that.
+        self.accelerator.unscale_gradients(optimizer)
+        gradient_norm = get_total_norm([p.grad for p in self.parallel.parameters() if p.grad is not None])
+        rate = state.schedule.get_last_lr()[0]
+        optimizer.step()  # gradients are not clipped (as released)
+        optimizer.zero_grad()
+
+        metrics = {"loss": loss.detach(), **terms, "learning_rate": rate}
+        # fp16 skips steps whose gradients overflow: the weights are the old ones, and the norm is infinite.
+        if not optimizer.step_was_skipped:
+            metrics["gradient_norm"] = gradient_norm
+            state.average.update_parameters(self.objective.model)
+        clips = len(batch["video"]) * self.batches.processes
+        self.buffer.add(state.step, metrics, clips)
+        state.step += 1
+        state.clips += clips
+
+    def finish(self) -> Result:
+        """Write weights, their average and the record, each whole; then drop the checkpoint."""
+        result = self._result()
+        if self.accelerator.is_main_process:
+            _save_weights(self.objective.model, self.directory / WEIGHTS["raw"])
+            _save_weights(self.state.average.module, self.directory / WEIGHTS["ema"])
+            # Last: with the record, a directory counts as finished.
+            with saving(self.directory / RESULT) as temporary:
+                write_json(temporary, {**asdict(result), "settings": self.identity})
+            (self.directory / CHECKPOINT).unlink(missing_ok=True)
+        self.accelerator.wait_for_everyone()
+        self.accelerator.unwrap_model(self.parallel, keep_fp32_wrapper=False)
         return result
-    directory.mkdir(parents=True, exist_ok=True)
-    set_seed(seed)
 
-    objective.to(accelerator.device)
-    average = averaged_model(objective.model, settings.ema)
-    optimizer = Adam(objective.parameters(), lr=settings.learning_rate, betas=(0.9, 0.999), eps=1e-8)
-    schedule = ExponentialLR(optimizer, gamma=settings.decay)
-    parallel, optimizer = accelerator.prepare(objective, optimizer)
-    progress = Progress(objective, average, optimizer, schedule, accelerator.scaler)
-    if (directory / CHECKPOINT).exists():
-        _resume(progress, directory / CHECKPOINT, keys, accelerator.process_index)
-    if accelerator.is_main_process:
-        log.rewind(progress.step)
+    def _training_mode(self) -> None:
+        self.parallel.train()
+        if self.settings.freeze_batch_norm:
+            freeze_batch_norm(self.parallel)
 
-    buffer = StepBuffer(log if accelerator.is_main_process else None, directory)
-    save = partial(_save, accelerator, progress, directory / CHECKPOINT, keys)
-    _run(accelerator, parallel, progress, batches, settings, buffer, save, on_epoch)
+    def _resume(self, path: Path) -> None:
+        content = load_checkpoint(path)
+        refuse_other_settings(path, content["settings"], self.identity)
+        try:
+            self.state.load_state_dict(content)
+        except (KeyError, RuntimeError, ValueError) as error:
+            reason = one_line(error)[:200]
+            raise InputError(f"{path}: is of another model ({reason}); delete it to train afresh") from None
+        set_random_state(content["random"][self.accelerator.process_index])
 
-    result = _result(progress, settings, accelerator)
-    if accelerator.is_main_process:
-        _save_weights(objective.model, directory / WEIGHTS)
-        _save_weights(average.module, directory / AVERAGE)
-        with saving(directory / RESULT) as temporary:
-            write_json(temporary, {**asdict(result), "settings": keys})
-        (directory / CHECKPOINT).unlink(missing_ok=True)
-    accelerator.wait_for_everyone()
-    accelerator.unwrap_model(parallel, keep_fp32_wrapper=False)
-    return result
+    def _save(self) -> None:
+        # Each process draws numbers of its own; all else is the same in all of them.
+        random = gather_object([random_state()])
+        if self.accelerator.is_main_process:
+            content = {**self.state.state_dict(), "settings": dict(self.identity), "random": random}
+            save_checkpoint(self.directory / CHECKPOINT, content)
+        self.accelerator.wait_for_everyone()
 
+    def _stop_asked(self, interrupt: Interrupt, flush: bool) -> bool:
+        if self.accelerator.num_processes == 1:
+            return interrupt.asked is not None
+        # All processes must stop after the same step; to agree they wait for each other, so not at each one.
+        if not flush:
+            return False
+        if interrupt.asked:
+            self.accelerator.set_trigger()
+        return self.accelerator.check_trigger()
 
-def _run(
-    accelerator: Accelerator,
-    parallel: nn.Module,
-    progress: Progress,
-    batches: Batches,
-    settings: Training,
-    buffer: StepBuffer,
-    save: Callable[[], None],
-    on_epoch: OnEpoch | None,
-) -> None:
-    model, optimizer, schedule = progress.objective.model, progress.optimizer, progress.schedule
-    last = settings.epochs * batches.per_epoch
-    _training_mode(parallel, settings)
-    hidden = None if accelerator.is_main_process else True  # None: shown in a terminal
-    with (
-        Interrupt() as interrupt,
-        tqdm(total=last, initial=progress.step, disable=hidden, unit="step", position=place()) as bar,
-    ):
-        buffer.restart_clock()
-        for batch in batches.between(progress.step, last):
-            batch = send_to_device(batch, accelerator.device, non_blocking=True)
-            loss, terms = parallel(batch)
-            accelerator.backward(loss)
-            accelerator.unscale_gradients(optimizer)
-            metrics = {"loss": loss.detach(), **terms, "learning_rate": schedule.get_last_lr()[0]}
-            gradient_norm = _gradient_norm(parallel)
-            optimizer.step()
-            optimizer.zero_grad()
-            if not optimizer.step_was_skipped:
-                metrics["gradient_norm"] = gradient_norm
-                progress.average.update_parameters(model)
-
-            clips = len(batch["video"]) * batches.processes
-            buffer.add(progress.step, metrics, clips)
-            progress.step += 1
-            progress.clips += clips
-            if progress.step % batches.per_epoch == 0:
-                schedule.step()
-            bar.update()
-
-            called = on_epoch is not None and progress.step % batches.per_epoch == 0
-            flush = called or progress.step % FLUSH_STEPS == 0
-            stop = _stop_asked(accelerator, interrupt, flush)
-            due = stop or progress.step == last or progress.step % settings.checkpoint_steps == 0
-            if flush or due:
-                latest, seconds = buffer.flush()
-                progress.seconds += seconds
-                bar.set_postfix(loss=f"{latest['loss']:.3f}", refresh=False)
-            if on_epoch and called:
-                on_epoch(progress.step // batches.per_epoch, model, progress.average.module)
-                _training_mode(parallel, settings)
-                buffer.restart_clock()
-            if due:
-                save()
-                buffer.restart_clock()
-            if stop:
-                break
-        if _stop_asked(accelerator, interrupt, flush=True):
-            raise interrupt.asked or KeyboardInterrupt
-
-
-def _training_mode(module: nn.Module, settings: Training) -> None:
-    module.train()
-    if settings.freeze_batch_norm:
-        freeze_batch_norm(module)
+    def _result(self) -> Result:
+        on_gpu = self.accelerator.device.type == "cuda"
+        return Result(
+            steps=self.state.step,
+            epochs=self.settings.epochs,
+            clips=self.state.clips,
+            seconds=self.state.seconds,
+            clips_per_second=self.state.clips / self.state.seconds,
+            processes=self.accelerator.num_processes,
+            device=torch.cuda.get_device_name() if on_gpu else self.accelerator.device.type,
+            precision=self.settings.mixed_precision,
+            torch=torch.__version__,
+        )
 
 
 def freeze_batch_norm(module: nn.Module) -> None:
@@ -233,84 +322,7 @@ def _accelerator(settings: Training) -> Accelerator:
     return accelerator
 
 
-def _batches(
-    dataset: Dataset[Any], collate: Collate, settings: Training, seed: int, accelerator: Accelerator
-) -> Batches:
-    return Batches(
-        dataset,
-        collate,
-        batch_size=settings.batch_size,
-        seed=seed,
-        workers=settings.workers,
-        rank=accelerator.process_index,
-        processes=accelerator.num_processes,
-        pin_memory=accelerator.device.type == "cuda",
-    )
-
-
-def _settings_of_run(
-    settings: Training, batches: Batches, identity: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    section = {key: getattr(settings, key) for key in Training.model_fields if key not in Training.PACE}
-    facts = {"seed": batches.seed, "items": batches.items, "processes": batches.processes}
-    return flat_settings({**section, **facts, **(identity or {})})
-
-
-def _finished(path: Path, keys: Mapping[str, Any]) -> Result:
-    content = read_json(path)
-    refuse_other_settings(path, content["settings"], keys)
-    return Result(**{field.name: content[field.name] for field in fields(Result)})
-
-
-def _resume(progress: Progress, path: Path, keys: Mapping[str, Any], rank: int) -> None:
-    state = load_checkpoint(path)
-    refuse_other_settings(path, state["settings"], keys)
-    try:
-        progress.load_state_dict(state)
-    except (KeyError, RuntimeError, ValueError) as error:
-        reason = one_line(error)[:200]
-        raise InputError(f"{path}: is of another model ({reason}); delete it to train afresh") from None
-    set_random_state(state["random"][rank])
-
-
-def _save(accelerator: Accelerator, progress: Progress, path: Path, keys: Mapping[str, Any]) -> None:
-    random = gather_object([random_state()])
-    if accelerator.is_main_process:
-        save_checkpoint(path, {**progress.state_dict(), "settings": dict(keys), "random": random})
-    accelerator.wait_for_everyone()
-
-
-def _stop_asked(accelerator: Accelerator, interrupt: Interrupt, flush: bool) -> bool:
-    if accelerator.num_processes == 1:
-        return interrupt.asked is not None
-    # All processes must stop after the same step; to agree they wait for each other, so not at each one.
-    if not flush:
-        return False
-    if interrupt.asked:
-        accelerator.set_trigger()
-    return accelerator.check_trigger()
-
-
-def _gradient_norm(module: nn.Module) -> Tensor:
-    return get_total_norm([p.grad for p in module.parameters() if p.grad is not None])
-
-
 def _save_weights(model: nn.Module, path: Path) -> None:
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with saving(path) as temporary:
         save_file(weights, temporary)
-
-
-def _result(progress: Progress, settings: Training, accelerator: Accelerator) -> Result:
-    on_gpu = accelerator.device.type == "cuda"
-    return Result(
-        steps=progress.step,
-        epochs=settings.epochs,
-        clips=progress.clips,
-        seconds=progress.seconds,
-        clips_per_second=progress.clips / progress.seconds,
-        processes=accelerator.num_processes,
-        device=torch.cuda.get_device_name() if on_gpu else accelerator.device.type,
-        precision=settings.mixed_precision,
-        torch=torch.__version__,
-    )

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from multisk.layout import WEIGHTS
 from multisk.reporting import curves, facts, wording
 from multisk.reporting.inputs import Inputs
 from multisk.reporting.pages.page import Page
 from multisk.reporting.trials import trial_records
 from multisk.tracking import METRICS, PATCH, STEPS
 
-BESIDE = (STEPS, METRICS, "model.safetensors", "ema.safetensors", PATCH)
+BESIDE = (STEPS, METRICS, *WEIGHTS.values(), PATCH)
 
 
 def build(inputs: Inputs) -> Page:
