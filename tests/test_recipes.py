@@ -12,6 +12,7 @@ import torch
 from ruamel.yaml import YAML
 from torch import Tensor
 
+from multisk.benchmarks.definition import load_definitions
 from multisk.errors import InputError
 from multisk.methods import recipes
 from multisk.methods.model import position_counts
@@ -157,10 +158,10 @@ def test_each_recipe_says_how_to_run_it_and_is_in_the_table_of_methods(
 
 
 def test_each_recipe_names_its_published_numbers(known: dict[str, Recipe]) -> None:
-    rows = YAML(typ="safe").load(REPOSITORY / "reports" / "published.yaml")["rows"]
-    assert {row["method"] for row in rows} <= known.keys()
+    rows = [row for definition in load_definitions().values() for row in definition.rows]
+    assert {row.method for row in rows} <= known.keys()
     for name, recipe in known.items():
-        assert set(recipe.published) == {row["key"] for row in rows if row["method"] == name}
+        assert set(recipe.published) == {row.key for row in rows if row.method == name}
 
 
 def test_the_profiles_methods_have_recipes(known: dict[str, Recipe]) -> None:

@@ -45,7 +45,7 @@ class ReportSources:
     corpora: Path  # folder of corpora
     features: Path  # folder of feature stores, named after their corpora
     claims: Path  # claims.yaml: the comparisons that were declared
-    published: Path  # published.yaml: what others wrote down
+    benchmarks: Path  # folder of what is known of benchmarks: what others wrote down
     recipes: Path  # folder of recipes
 
     @classmethod
@@ -57,7 +57,7 @@ class ReportSources:
             corpora=root / "data" / "corpora",
             features=root / "data" / "features",
             claims=root / "reports" / "claims.yaml",
-            published=root / "reports" / "published.yaml",
+            benchmarks=root / "src" / "multisk" / "benchmarks",
             recipes=root / "recipes",
         )
 

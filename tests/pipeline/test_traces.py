@@ -32,7 +32,8 @@ def site(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the tiny world with all that the site can show of it, a study and a claim among it."""
     root = tmp_path_factory.mktemp("traces") / "site"
     shutil.copytree(trained, root)
-    shutil.copy(REPOSITORY / "reports" / "published.yaml", root / "reports")
+    benchmarks = "src/multisk/benchmarks"
+    shutil.copytree(REPOSITORY / benchmarks, root / benchmarks, ignore=shutil.ignore_patterns("*.py*"))
     shutil.copytree(REPOSITORY / "recipes", root / "recipes")
     declare(REPOSITORY / "reports" / "claims.yaml", root / "reports" / "claims.yaml")
     settings = YAML(typ="safe").load(root / "params.yaml")

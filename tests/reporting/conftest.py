@@ -31,9 +31,9 @@ def complete(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path
     root = tmp_path_factory.mktemp("complete")
     use("miniature", root / "params.yaml", repository / "profiles")
     (root / "reports").mkdir()
-    for name in ("claims.yaml", "published.yaml"):
-        if (repository / "reports" / name).exists():
-            shutil.copy(repository / "reports" / name, root / "reports")
+    shutil.copy(repository / "reports" / "claims.yaml", root / "reports")
+    benchmarks = "src/multisk/benchmarks"
+    shutil.copytree(repository / benchmarks, root / benchmarks, ignore=shutil.ignore_patterns("*.py*"))
     random = np.random.RandomState(0)
     write_narrated(root)
     for benchmark, corpus in BENCHMARKS.items():

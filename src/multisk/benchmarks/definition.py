@@ -5,16 +5,41 @@ a small corpus that plays a benchmark's part is the same benchmark. An entry of 
 """
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from multisk.settings import Count, Section, read_checked
-from multisk.settings.benchmarks import Benchmark
+from multisk.settings import Count, Positive, Section, read_checked
+from multisk.settings.benchmarks import Benchmark, Setting
 
 FOLDER = Path(__file__).parent
 
 Text = Annotated[str, Field(min_length=1)]
+Percent = Annotated[float, Field(ge=0, le=100)]
+
+
+class Values(Section):
+    """A row's numbers; None: not transcribed."""
+
+    R1: Percent | None
+    R5: Percent | None
+    R10: Percent | None
+    MedR: Positive | None
+
+
+class PublishedResult(Section):
+    """A published result, and which of this project's numbers it corresponds to."""
+
+    key: str
+    name: str  # of the method, as published
+    method: str  # of this project
+    backbone: str
+    setting: Setting
+    query: Literal["text"]
+    gallery: Literal["video", "video+audio", "not stated"]
+    direction: str | None  # "headline" or as in a metrics file; None: the source does not say
+    values: Values
+    source: str
 
 
 class Definition(Section):
@@ -26,6 +51,7 @@ class Definition(Section):
         released: test clips whose features were released; None: no features were.
         obtain: what to obtain, and which command takes it in.
         settings: its entry of params.yaml at the paper's scale.
+        rows: what others reached.
     """
 
     title: Text
@@ -33,6 +59,15 @@ class Definition(Section):
     released: Count | None
     obtain: Text
     settings: Benchmark
+    rows: tuple[PublishedResult, ...]
+
+    @model_validator(mode="after")
+    def _keys_are_unique(self) -> Self:
+        keys = [row.key for row in self.rows]
+        twice = {key for key in keys if keys.count(key) > 1}
+        if twice:
+            raise ValueError(f"the key {min(twice)!r} is used twice; give each row its own")
+        return self
 
     @property
     def entry(self) -> dict[str, Any]:
@@ -49,9 +84,3 @@ def load_definition(name: str, folder: Path = FOLDER) -> Definition | None:
 def load_definitions(folder: Path = FOLDER) -> dict[str, Definition]:
     """Read all files of a folder, by name; raise InputError for one that is malformed."""
     return {path.stem: read_checked(path, Definition) for path in sorted(folder.glob("*.yaml"))}
-
-
-def title_of(name: str) -> str:
-    """Return a benchmark's name in prose."""
-    definition = load_definition(name)
-    return definition.title if definition else name

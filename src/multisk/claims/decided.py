@@ -7,10 +7,11 @@ from typing import Self
 
 import pandas as pd
 
+from multisk.benchmarks.definition import Definition, load_definition
 from multisk.claims.declared import Claims
 from multisk.claims.judged import ClaimResult, claims_frame, judge, scales_frame, verdicts_frame
 from multisk.claims.measured import Measured
-from multisk.claims.published import ComparedNumber, PublishedResults, against_measured, published_frame
+from multisk.claims.published import ComparedNumber, against_measured, published_frame
 from multisk.params import Params
 from multisk.results import ReportSources
 from multisk.settings import read_checked
@@ -21,25 +22,27 @@ class Decisions:
     """Verdicts and comparisons, decided once for all who show them.
 
     Attributes:
-        declared, published: None without such a file.
+        declared: None without such a file.
+        published: the benchmarks of params.yaml that have a file.
         claims, compared: a verdict per declared claim, a comparison per published number.
     """
 
     declared: Claims | None
     claims: Sequence[ClaimResult]
-    published: PublishedResults | None
+    published: Mapping[str, Definition]
     compared: Sequence[ComparedNumber]
 
     @classmethod
     def make(cls, sources: ReportSources, params: Params, measured: Measured) -> Self:
         """Decide; raise InputError for files or results that are malformed."""
         declared = read_checked(sources.claims, Claims) if sources.claims.exists() else None
-        published = read_checked(sources.published, PublishedResults) if sources.published.exists() else None
+        found = {name: load_definition(name, sources.benchmarks) for name in params.benchmarks}
+        published = {name: definition for name, definition in found.items() if definition}
         return cls(
             declared=declared,
             claims=judge(declared, measured, params.profile) if declared else [],
             published=published,
-            compared=against_measured(published, measured, params) if published else [],
+            compared=against_measured(published, measured, params),
         )
 
     @cached_property

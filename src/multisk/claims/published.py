@@ -1,69 +1,30 @@
 """Published numbers beside measured ones, and only where both were made in the published setting."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Annotated, Literal, Self
+from typing import Literal
 
 import pandas as pd
-from pydantic import Field, model_validator
 
+from multisk.benchmarks.definition import Definition, PublishedResult, Values
 from multisk.claims.declared import RetrievalTerm
 from multisk.claims.measured import Measured
 from multisk.claims.significance import Estimate, Term, estimate, estimate_median
 from multisk.evaluation.ranking import found
 from multisk.layout import WEIGHTS, Layout
 from multisk.params import Params
-from multisk.settings import Positive, Section
-from multisk.settings.benchmarks import Setting
 
 PAPER = "paper"  # the profile of the published setting
 FEATURES = "R152+RX101"  # of the published setting
+FILL_IN = (  # what is not transcribed
+    "Open the paper's PDF (arXiv 2308.13077), find the row of this dataset and setting in its retrieval "
+    "tables, write the numbers into `values` and the table's number into `source`, and run "
+    "`dvc repro report`."
+)
 
-Percent = Annotated[float, Field(ge=0, le=100)]
 Standing = Literal[
     "within the interval", "above it", "below it", "not transcribed", "not run", "not compared"
 ]
-
-
-class Values(Section):
-    """A row's numbers; None: not transcribed."""
-
-    R1: Percent | None
-    R5: Percent | None
-    R10: Percent | None
-    MedR: Positive | None
-
-
-class PublishedResult(Section):
-    """A published result, and which of this project's numbers it corresponds to."""
-
-    key: str
-    name: str  # of the method, as published
-    method: str  # of this project
-    backbone: str
-    benchmark: str
-    setting: Setting
-    query: Literal["text"]
-    gallery: Literal["video", "video+audio", "not stated"]
-    direction: str | None  # "headline" or as in a metrics file; None: the source does not say
-    values: Values
-    source: str
-
-
-class PublishedResults(Section):
-    """published.yaml as a whole."""
-
-    fill_in: str  # how to transcribe what is not
-    protocols: dict[str, str]
-    rows: Annotated[tuple[PublishedResult, ...], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _keys_are_unique(self) -> Self:
-        keys = [row.key for row in self.rows]
-        twice = {key for key in keys if keys.count(key) > 1}
-        if twice:
-            raise ValueError(f"the key {min(twice)!r} is used twice; give each row its own")
-        return self
 
 
 @dataclass(frozen=True)
@@ -105,13 +66,23 @@ class ComparedNumber:
     checkpoints: tuple[str, ...] = ()
 
 
-def against_measured(published: PublishedResults, measured: Measured, params: Params) -> list[ComparedNumber]:
-    """Return each published number; at the scale of the paper, with the measured one beside it."""
-    plain = [_plain(published, row, metric) for row in published.rows for metric in Values.model_fields]
+def against_measured(
+    published: Mapping[str, Definition], measured: Measured, params: Params
+) -> list[ComparedNumber]:
+    """Return each published number; at the scale of the paper, with the measured one beside it.
+
+    published: by benchmark
+    """
+    plain = [
+        _plain(benchmark, row, metric)
+        for benchmark, definition in published.items()
+        for row in definition.rows
+        for metric in Values.model_fields
+    ]
     if params.profile != PAPER:
         reason = f"profile {params.profile} is not the published setting: the published number stands aside"
         return [_aside(number, reason) for number in plain]
-    rows = {row.key: row for row in published.rows}
+    rows = {row.key: row for definition in published.values() for row in definition.rows}
     return [_beside(number, rows[number.key], measured, params.evaluate.weights) for number in plain]
 
 
@@ -123,15 +94,16 @@ def published_frame(numbers: Sequence[ComparedNumber]) -> pd.DataFrame:
     )
 
 
-def _plain(published: PublishedResults, row: PublishedResult, metric: str) -> ComparedNumber:
+def _plain(benchmark: str, row: PublishedResult, metric: str) -> ComparedNumber:
     value = getattr(row.values, metric)
     return ComparedNumber(
-        **row.model_dump(include={"key", "name", "method", "backbone", "benchmark", "setting", "source"}),
+        **row.model_dump(include={"key", "name", "method", "backbone", "setting", "source"}),
+        benchmark=benchmark,
         direction=row.direction or "",
         metric=metric,
         published=value,
         verdict="not transcribed" if value is None else "not compared",
-        reason=published.fill_in if value is None else "",
+        reason=FILL_IN if value is None else "",
     )
 
 
@@ -148,9 +120,9 @@ def _beside(number: ComparedNumber, row: PublishedResult, measured: Measured, we
     if not (measured.ranks["method"] == row.method).any():
         reason = f"no results of {row.method}; make method METHOD={row.method}"
         return replace(number, verdict="not run", reason=reason) if number.published is not None else number
-    term = RetrievalTerm(weight=1, method=row.method, benchmark=row.benchmark, setting=row.setting)
+    term = RetrievalTerm(weight=1, method=row.method, benchmark=number.benchmark, setting=row.setting)
     ranks = measured.ranks_of(term, row.direction)
-    estimated = _estimate(ranks, number.metric, measured.coverage(row.benchmark))
+    estimated = _estimate(ranks, number.metric, measured.coverage(number.benchmark))
     runs = measured.evaluations([row.method])
     filled = replace(
         number,

@@ -43,7 +43,7 @@ class Recipe(Section):
         hours: of pretraining at paper scale, as measured.
         memory_gib: of weights, gradients, Adam's moments and the moving average at paper scale, all in
             single precision; activations come on top.
-        published: keys of the method's rows in reports/published.yaml.
+        published: keys of the method's rows in the files of the benchmarks.
     """
 
     name: Name

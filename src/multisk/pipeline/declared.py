@@ -159,7 +159,7 @@ STAGES = (
         "report",
         "Judge the claims and write the site",
         reads=(
-            *("reports/claims.yaml", "reports/published.yaml", "src/multisk/benchmarks", "recipes"),
+            *("reports/claims.yaml", "src/multisk/benchmarks", "recipes"),
             *(*corpora(PRETRAINING, BENCHMARKS), *features(PRETRAINING, BENCHMARKS), "runs"),
         ),
         params=(

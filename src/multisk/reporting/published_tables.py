@@ -1,13 +1,13 @@
 """The tables of published numbers: standing aside, or beside what was measured in the same setting."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 
-from multisk.benchmarks.definition import title_of
-from multisk.claims.published import ComparedNumber, PublishedResult, PublishedResults
+from multisk.benchmarks.definition import Definition, PublishedResult
+from multisk.claims.published import ComparedNumber
 from multisk.reporting import wording
 from multisk.reporting.cells import DATA, NOTHING, Body, Cell, Row, Table, at, column, linked
 from multisk.reporting.ledger import Ledger
-from multisk.results import ordered
 from multisk.settings.benchmarks import SETTINGS
 
 TABLE = f"{DATA}/published.csv"
@@ -22,46 +22,56 @@ BESIDE_HEADS = (
 )
 
 
-def aside(published: PublishedResults, file: str) -> Table:
-    """Return the published numbers alone, a body per dataset and setting."""
+Published = Mapping[str, Definition]  # by benchmark
+
+
+def aside(published: Published, folder: str) -> Table:
+    """Return the published numbers alone, a body per benchmark and setting.
+
+    folder: of the benchmarks' files
+    """
     caption = (
         "Published numbers, each with where it was read; they stand aside and are compared with nothing "
         "on this site. Not transcribed: no text that could be read shows the number."
     )
-    return Table(
-        "published", caption, ASIDE_HEADS, _bodies(published, lambda row: _aside(row, published, file)),
-        words=2, after=2,
-    )  # fmt: skip
+
+    def rows_of(benchmark: str, row: PublishedResult) -> list[Row]:
+        return [_aside(row, *place_of(published, folder, benchmark, row))]
+
+    return Table("published", caption, ASIDE_HEADS, _bodies(published, rows_of), words=2, after=2)
 
 
-def beside(published: PublishedResults, numbers: Sequence[ComparedNumber], ledger: Ledger) -> Table:
+def place_of(published: Published, folder: str, benchmark: str, row: PublishedResult) -> tuple[str, str]:
+    """Return the file and the key under which a row's values stand."""
+    return f"{folder}/{benchmark}.yaml", f"rows/{published[benchmark].rows.index(row)}/values"
+
+
+def beside(published: Published, numbers: Sequence[ComparedNumber], ledger: Ledger) -> Table:
     """Return each published number beside the measured one, in the published setting."""
     caption = (
         "Published numbers beside measured ones: mean over seeds, its 95 % interval, measured minus "
         "published, and where the published number lies, seen from the interval."
     )
-    bodies = _bodies(published, lambda row: (_beside(one, ledger) for one in numbers if one.key == row.key))
+    bodies = _bodies(
+        published, lambda _, row: [_beside(one, ledger) for one in numbers if one.key == row.key]
+    )
     return Table("published", caption, BESIDE_HEADS, bodies, words=2, after=5)
 
 
-def _bodies(
-    published: PublishedResults, rows_of: Callable[[PublishedResult], Iterator[Row]]
-) -> tuple[Body, ...]:
+def _bodies(published: Published, rows_of: Callable[[str, PublishedResult], list[Row]]) -> tuple[Body, ...]:
     bodies = []
-    for benchmark in ordered((row.benchmark for row in published.rows), published.protocols):
-        for setting in SETTINGS:
-            chosen = (row for row in published.rows if (row.benchmark, row.setting) == (benchmark, setting))
-            rows = tuple(made for row in chosen for made in rows_of(row))
-            if rows:
-                bodies.append(Body(rows, f"{title_of(benchmark)}, {setting}"))
+    for (benchmark, definition), setting in product(published.items(), SETTINGS):
+        chosen = (row for row in definition.rows if row.setting == setting)
+        rows = tuple(made for row in chosen for made in rows_of(benchmark, row))
+        if rows:
+            bodies.append(Body(rows, f"{definition.title}, {setting}"))
     return tuple(bodies)
 
 
-def _aside(row: PublishedResult, published: PublishedResults, file: str) -> Iterator[Row]:
-    place = f"rows/{published.rows.index(row)}/values"
+def _aside(row: PublishedResult, file: str, place: str) -> Row:
     numbers = (_published(getattr(row.values, key), file, f"{place}/{key}") for key in METRICS)
     cells = (Cell(row.name), Cell(row.backbone), *numbers, Cell(row.gallery), Cell(row.source))
-    yield Row(cells, id=f"published-{row.key}")
+    return Row(cells, id=f"published-{row.key}")
 
 
 def _published(value: float | None, file: str, key: str) -> Cell:

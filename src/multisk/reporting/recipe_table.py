@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from multisk.benchmarks.definition import title_of
-from multisk.claims.published import PAPER, PublishedResults
+from multisk.claims.published import PAPER
 from multisk.methods.recipes import Recipe
 from multisk.params import Params
 from multisk.reporting import wording
 from multisk.reporting.cells import Cell, Link, Row, Table, at, linked, plain
 from multisk.reporting.ledger import seed_links
+from multisk.reporting.published_tables import Published, place_of
 from multisk.reporting.tables import metric_cell
 from multisk.results import headline, ordered
 
@@ -42,15 +42,17 @@ def recipe_table(
     return plain("recipes", caption, heads, rows, words=2, after=3)
 
 
-def published_links(published: PublishedResults, file: str, profile: str) -> dict[str, Link]:
+def published_links(published: Published, folder: str, profile: str) -> dict[str, Link]:
     """Return a link to each published R@10 by its key: the number, or that it was not transcribed."""
     found = {}
-    for index, row in enumerate(published.rows):
+    rows = [(benchmark, row) for benchmark, definition in published.items() for row in definition.rows]
+    for benchmark, row in rows:
         # Beside measured numbers each metric has a row.
         anchor = f"published-{row.key}-R10" if profile == PAPER else f"published-{row.key}"
         href, value = f"index.html#{anchor}", row.values.R10
-        of = f"{title_of(row.benchmark)}, {row.setting}:"
-        origin = at(file, f"rows/{index}/values/R10") if value is not None else None
+        of = f"{published[benchmark].title}, {row.setting}:"
+        file, place = place_of(published, folder, benchmark, row)
+        origin = at(file, f"{place}/R10") if value is not None else None
         found[row.key] = Link("not transcribed" if value is None else f"{value:g}", href, of, origin)
     return found
 

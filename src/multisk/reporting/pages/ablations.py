@@ -65,6 +65,6 @@ def _study(name: str, study: StudyResult | None, drawn: Mapping[str, list[Figure
 def _recipes(inputs: Inputs) -> Table:
     folder = inputs.sources.name(inputs.sources.recipes)
     found = inputs.metrics, inputs.params
-    published, file = inputs.decisions.published, inputs.sources.name(inputs.sources.published)
-    links = published_links(published, file, inputs.params.profile) if published else {}
+    benchmarks = inputs.sources.name(inputs.sources.benchmarks)
+    links = published_links(inputs.decisions.published, benchmarks, inputs.params.profile)
     return recipe_table(inputs.recipes, *found, folder, links)

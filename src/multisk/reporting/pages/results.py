@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from multisk.benchmarks.definition import title_of
-from multisk.claims.published import PAPER
+from multisk.claims.published import FILL_IN, PAPER
 from multisk.reporting import facts, figures, published_tables, tables, wording
 from multisk.reporting.inputs import Inputs
 from multisk.reporting.notice import notice
@@ -42,21 +41,19 @@ def build(inputs: Inputs) -> Page:
 
 
 def _published(inputs: Inputs) -> dict[str, Any]:
-    published, file = inputs.decisions.published, inputs.sources.name(inputs.sources.published)
-    if published is None:
-        return {"published": None, "published_file": file}
+    published, folder = inputs.decisions.published, inputs.sources.name(inputs.sources.benchmarks)
     at_scale = inputs.params.profile == PAPER
     table = (
         published_tables.beside(published, inputs.decisions.compared, inputs.ledger)
         if at_scale
-        else published_tables.aside(published, file)
+        else published_tables.aside(published, folder)
     )
     return {
         "published": table,
-        "published_file": file,
+        "published_folder": folder,
         "at_scale": at_scale,
-        "protocols": {title_of(key): text for key, text in published.protocols.items()},
-        "fill_in": published.fill_in,
+        "protocols": {one.title: one.protocol for one in published.values()},
+        "fill_in": FILL_IN,
     }
 
 
