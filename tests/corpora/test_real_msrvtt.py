@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from tests.registering import register_msrvtt
 
-from multisk.benchmarks.msrvtt import register_msrvtt
 from multisk.errors import InputError
 
 CLIPS = ("mdn/pig.mp4", "mdn/frog.webm", "derived_corrupt/not_a_video.mp4")

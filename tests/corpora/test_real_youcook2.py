@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.registering import register_youcook2
 
-from multisk.benchmarks.youcook2 import read_annotations, read_retrieval, register_youcook2
+from multisk.benchmarks.youcook2 import read_annotations, read_retrieval
 from multisk.errors import InputError
 from multisk.published.findings import Findings
 

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from ruamel.yaml import YAML
+from tests.registering import register_msrvtt
 
-from multisk.benchmarks.msrvtt import register_msrvtt
 from multisk.features.store import FeatureStore
 from multisk.files import read_json
 from multisk.params.profiles import compose

@@ -14,10 +14,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import save
+from tests.registering import register_msrvtt, register_youcook2
 
-from multisk.benchmarks.msrvtt import register_msrvtt
 from multisk.benchmarks.msrvtt_pickles import read_test_list
-from multisk.benchmarks.youcook2 import register_youcook2
 from multisk.corpora.captions import write_captions
 from multisk.corpora.listing import read_listing
 from multisk.errors import InputError

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.registering import register_msrvtt
 
-from multisk.benchmarks.msrvtt import register_msrvtt
 from multisk.errors import InputError
 
 

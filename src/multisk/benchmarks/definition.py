@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from multisk.settings import Count, Positive, Section, read_checked
+from multisk.settings import Count, Name, Positive, Section, read_checked
 from multisk.settings.benchmarks import Benchmark, Setting
 
 FOLDER = Path(__file__).parent
@@ -42,6 +42,14 @@ class PublishedResult(Section):
     source: str
 
 
+class Videos(Section):
+    """How the videos of a benchmark are registered as a corpus."""
+
+    reader: Text  # module:function of a `Reader`, see register.py
+    files: dict[Name, Text]  # what the reader takes: roles, which are options of `multisk videos`, and files
+    optional: tuple[Name, ...]  # roles that it can do without
+
+
 class Definition(Section):
     """A benchmark as it was published.
 
@@ -50,6 +58,7 @@ class Definition(Section):
         protocol: how others measure by it.
         released: test clips whose features were released; None: no features were.
         obtain: what to obtain, and which command takes it in.
+        videos: how its videos are registered; None: they are not.
         settings: its entry of params.yaml at the paper's scale.
         rows: what others reached.
     """
@@ -58,6 +67,7 @@ class Definition(Section):
     protocol: Text
     released: Count | None
     obtain: Text
+    videos: Videos | None
     settings: Benchmark
     rows: tuple[PublishedResult, ...]
 

@@ -1,23 +1,16 @@
-"""MSR-VTT from its videos, MSRVTT_data.json and the lists of the 1k-A split."""
+"""The clips of MSR-VTT from MSRVTT_data.json and the lists of the 1k-A split."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-from tqdm import tqdm
-
-from multisk.benchmarks.msrvtt_pickles import COMPLETE, read_test_list, read_train_list
-from multisk.corpora.manifest import CLIP_COLUMNS, write_corpus
-from multisk.corpora.media import find_media, header_seconds, video_table
-from multisk.corpora.registered import Registered, registered
+from multisk.benchmarks.msrvtt_pickles import read_test_list, read_train_list
+from multisk.benchmarks.register import ListedClip, Listing
 from multisk.errors import InputError
-from multisk.files import file_digest
 from multisk.published.findings import Findings
 from multisk.published.tables import read_json
-
-LONGEST = 60.0  # seconds; for a file that does not say how long it lasts: reading stops where it ends
 
 
 @dataclass
@@ -28,66 +21,24 @@ class Annotations:
     captions: dict[str, list[str]] = field(default_factory=dict)
 
 
-def register_msrvtt(
-    videos: Path,
-    folder: Path,
-    *,
-    annotations: Path,
-    test_list: Path,
-    train_list: Path | None = None,
-    name: str = "msrvtt",
-) -> Registered:
-    """List the videos of MSR-VTT, which stay where they are, as a corpus with the 1k-A test split.
+def read_files(files: Mapping[str, Path], findings: Findings) -> Listing:
+    """Read the clips of the 1k-A split, each of which is a whole file.
 
-    annotations: MSRVTT_data.json (`videos` with video_id, start time, end time; `sentences` with video_id,
-        caption)
-    test_list: csv with video_id and sentence; train_list: csv with video_id, default all other videos
-    A clip is a whole file. Listed clips without a file are kept: in the test split they count as errors.
-    Raises InputError for files that cannot be read, and when no video is there.
+    files: `annotations`, MSRVTT_data.json (`videos` with video_id, start time, end time; `sentences` with
+        video_id, caption); `test-list`, csv with video_id and sentence; `train-list`, csv with video_id,
+        default all other videos
+    Raises InputError for files that cannot be read.
     """
-    findings = Findings()
+    annotations, test_list = files["annotations"], files["test-list"]
     test = read_test_list(test_list, findings)
     known = read_annotations(annotations, findings)
-    train = _training(known, test, train_list, findings)
+    train = _training(known, test, files.get("train-list"), findings)
     for video_id in test:
         if video_id not in known.seconds:
             findings.add("unknown ids", f"{test_list}: {video_id}: not in {annotations.name}; kept")
-    files = find_media(videos, findings)
-    clips = {video_id: ("train", known.captions[video_id]) for video_id in train}
-    clips |= {video_id: ("test", [caption]) for video_id, caption in test.items()}
-    seconds = {
-        video_id: header_seconds(files[video_id])
-        for video_id in tqdm(clips, desc=name, unit="video", disable=None)
-        if video_id in files
-    }
-    for video_id, (split, _) in clips.items():
-        if video_id not in files:
-            findings.add("missing videos", f"{videos}: {video_id}: no file; its {split} clip is missing")
-    sources = [path for path in (annotations, test_list, train_list) if path is not None]
-    corpus = write_corpus(
-        folder,
-        name=name,
-        role="captioned",
-        description="MSR-VTT, 1k-A split",
-        videos=video_table((key, files[key], clips[key][0], length) for key, length in seconds.items()),
-        clips=_clip_table(clips, seconds, known.seconds),
-        source={
-            "files": [[path.name, file_digest(path)] for path in sources],
-            "complete": {"test": COMPLETE},
-        },
-    )
-    return registered(corpus, findings, {"test": COMPLETE})
-
-
-def _clip_table(
-    clips: dict[str, tuple[str, list[str]]], measured: dict[str, float], annotated: dict[str, float]
-) -> pd.DataFrame:
-    rows = []
-    for video_id, (split, captions) in clips.items():
-        lengths = (measured.get(video_id, math.nan), annotated.get(video_id, math.nan), LONGEST)
-        end = next(length for length in lengths if length > 0)
-        rows.append((video_id, video_id, 0.0, end, split, captions))
-    return pd.DataFrame(rows, columns=list(CLIP_COLUMNS))
+    clips = {video_id: ListedClip(video_id, "train", known.captions[video_id]) for video_id in train}
+    clips |= {video_id: ListedClip(video_id, "test", [caption]) for video_id, caption in test.items()}
+    return Listing(list(clips.values()), known.seconds)
 
 
 def read_annotations(path: Path, findings: Findings) -> Annotations:

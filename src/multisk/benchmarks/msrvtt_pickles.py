@@ -12,8 +12,6 @@ from multisk.errors import InputError
 from multisk.published.findings import Findings
 from multisk.published.tables import read_csv
 
-COMPLETE = 1000  # clips of the 1k-A test split
-RELEASED = 968  # of them, in the released pickle
 CAPTION = {"train": "caption", "test": "eval_caption"}
 
 

@@ -1,20 +1,13 @@
-"""YouCook2 from its videos and the official annotations, the retrieval csv, or both."""
+"""The clips of YouCook2 from the official annotations, the retrieval csv, or both."""
 
 import math
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from multisk.benchmarks.youcook2_pickles import COMPLETE
-from multisk.corpora.manifest import CLIP_COLUMNS, write_corpus
-from multisk.corpora.media import find_media, video_table
-from multisk.corpora.registered import Registered, registered
+from multisk.benchmarks.register import ListedClip, Listing
 from multisk.errors import InputError
-from multisk.files import file_digest
 from multisk.published.findings import Findings
 from multisk.published.tables import as_number, read_csv, read_json
 
@@ -34,23 +27,15 @@ class Segment:
     where: str
 
 
-def register_youcook2(
-    videos: Path,
-    folder: Path,
-    *,
-    annotations: Path | None = None,
-    retrieval: Path | None = None,
-    name: str = "youcook2",
-) -> Registered:
-    """List the videos of YouCook2, which stay where they are, as a corpus.
+def read_files(files: Mapping[str, Path], findings: Findings) -> Listing:
+    """Read the clips of YouCook2.
 
-    annotations: the official JSON (`database`); gives the training clips, and without `retrieval` the
-        validation clips too
-    retrieval: csv with video_id, start, end, text, which gives the 3350 validation clips of the benchmark
-    Listed clips without a video file are kept: in the validation split they count as errors.
-    Raises InputError for files that cannot be read, and when no video is there.
+    files: `annotations`, the official JSON (`database`); gives the training clips, and without `retrieval`
+        the validation clips too; `retrieval`, csv with video_id, start, end, text, which gives the 3350
+        validation clips of the benchmark
+    Raises InputError for files that cannot be read, and without any.
     """
-    findings = Findings()
+    annotations, retrieval = files.get("annotations"), files.get("retrieval")
     if annotations is None and retrieval is None:
         raise InputError("YouCook2: no annotations; name the official JSON, the retrieval csv, or both")
     segments, seconds = read_annotations(annotations, findings) if annotations else ([], {})
@@ -60,19 +45,8 @@ def register_youcook2(
         for video_id in sorted(unknown):
             findings.add("unknown ids", f"{retrieval}: {video_id}: not in {annotations}; kept")
         segments = _training(segments, tested, findings) + tested
-    files = find_media(videos, findings)
-    sources = [path for path in (annotations, retrieval) if path is not None]
-    complete = {"validation": COMPLETE} if retrieval else {}
-    corpus = write_corpus(
-        folder,
-        name=name,
-        role="captioned",
-        description="YouCook2",
-        videos=_videos(videos, segments, seconds, files, findings),
-        clips=_clips(segments),
-        source={"files": [[path.name, file_digest(path)] for path in sources], "complete": complete},
-    )
-    return registered(corpus, findings, complete)
+    clips = [ListedClip(one.video_id, one.split, [one.caption], one.start, one.end) for one in segments]
+    return Listing(clips, seconds, complete=retrieval is not None)
 
 
 def read_annotations(path: Path, findings: Findings) -> tuple[list[Segment], dict[str, float]]:
@@ -154,29 +128,3 @@ def _unrepeated(segments: list[Segment], findings: Findings) -> list[Segment]:
         times.add(time)
         kept[(*time, segment.caption)] = segment
     return list(kept.values())
-
-
-def _videos(
-    folder: Path,
-    segments: list[Segment],
-    seconds: dict[str, float],
-    files: dict[str, Path],
-    findings: Findings,
-) -> pd.DataFrame:
-    rows = []
-    for video_id, split in {one.video_id: one.split for one in segments}.items():
-        if video_id in files:
-            rows.append((video_id, files[video_id], split, seconds.get(video_id, math.nan)))
-        else:
-            findings.add("missing videos", f"{folder}: {video_id}: no file; its {split} clips are missing")
-    return video_table(rows)
-
-
-def _clips(segments: list[Segment]) -> pd.DataFrame:
-    numbers: Counter[str] = Counter()
-    rows = []
-    for one in segments:
-        clip_id = f"{one.video_id}:{numbers[one.video_id]}"
-        numbers[one.video_id] += 1
-        rows.append((clip_id, one.video_id, one.start, one.end, one.split, [one.caption]))
-    return pd.DataFrame(rows, columns=list(CLIP_COLUMNS))

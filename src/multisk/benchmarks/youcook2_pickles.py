@@ -10,9 +10,6 @@ from multisk.benchmarks.pickles import PublishedClip, arrays_of, captions_of, re
 from multisk.errors import InputError
 from multisk.published.findings import Findings
 
-COMPLETE = 3350  # clips of the validation split
-RELEASED = 3339  # of them, with features in the released pickle
-
 
 def read_youcook2(path: Path, split: str, findings: Findings) -> list[PublishedClip]:
     """Read a pickle as the clips of a split, `train` or `validation`.

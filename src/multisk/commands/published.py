@@ -1,11 +1,17 @@
 """Commands that read what was published: features, checkpoints, archives, annotations."""
 
+from collections.abc import Callable
+from contextlib import suppress
+from inspect import Parameter, Signature
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from multisk.benchmarks.definition import FOLDER, Definition, Videos
+from multisk.errors import InputError
 from multisk.layout import Layout
+from multisk.settings import read_checked
 
 import_app = typer.Typer(help="Take in published features.", no_args_is_help=True)
 videos_app = typer.Typer(help="Register videos on disk as a corpus of a benchmark.", no_args_is_help=True)
@@ -72,31 +78,6 @@ def import_howto100m(
     typer.echo(imported)
 
 
-@videos_app.command("msrvtt")
-def videos_msrvtt(
-    videos: Path,
-    annotations: Annotated[Path, typer.Option(help="MSRVTT_data.json")],
-    test_list: Annotated[Path, typer.Option(help="the 1k-A list")],
-    train_list: File = None,
-) -> None:
-    """Register the videos of MSR-VTT."""
-    from multisk.benchmarks.msrvtt import register_msrvtt
-
-    folder = Layout().corpus("msrvtt")
-    typer.echo(
-        register_msrvtt(videos, folder, annotations=annotations, test_list=test_list, train_list=train_list)
-    )
-
-
-@videos_app.command("youcook2")
-def videos_youcook2(videos: Path, annotations: File = None, retrieval: File = None) -> None:
-    """Register the videos of YouCook2, by the official JSON, the retrieval csv, or both."""
-    from multisk.benchmarks.youcook2 import register_youcook2
-
-    folder = Layout().corpus("youcook2")
-    typer.echo(register_youcook2(videos, folder, annotations=annotations, retrieval=retrieval))
-
-
 @videos_app.command("howto100m")
 def videos_howto100m(
     videos: Path,
@@ -108,6 +89,35 @@ def videos_howto100m(
 
     folder = Layout().corpus("howto100m")
     typer.echo(register_howto100m(videos, folder, captions=captions, listing=listing))
+
+
+def _videos_command(name: str, title: str, takes: Videos) -> Callable[..., None]:
+    """Return the command that registers a benchmark's videos; its options are what the reader takes."""
+
+    def command(videos: Path, **files: Path | None) -> None:
+        from multisk.benchmarks.register import register_benchmark
+
+        given = {role: files[role.replace("-", "_")] for role in takes.files}
+        named = {role: path for role, path in given.items() if path}
+        typer.echo(register_benchmark(name, videos, Layout().corpus(name), named))
+
+    parameters = [Parameter("videos", Parameter.POSITIONAL_OR_KEYWORD, annotation=Path)]
+    for role, what in takes.files.items():
+        option = typer.Option(... if role not in takes.optional else None, f"--{role}", help=what)
+        keyword = role.replace("-", "_")
+        parameters.append(Parameter(keyword, Parameter.KEYWORD_ONLY, annotation=Path, default=option))
+    command.__doc__ = f"Register the videos of {title}."
+    command.__annotations__ = {one.name: one.annotation for one in parameters}
+    command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    return command
+
+
+for _path in sorted(FOLDER.glob("*.yaml")):
+    # A mistake in such a file is told by the commands that need it, not by all.
+    with suppress(InputError):
+        _definition = read_checked(_path, Definition)
+        if _definition.videos:
+            videos_app.command(_path.stem)(_videos_command(_path.stem, _definition.title, _definition.videos))
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -126,7 +136,6 @@ def import_checkpoint(
     """Convert a released .pth checkpoint into safetensors."""
     from typing import get_args
 
-    from multisk.errors import InputError
     from multisk.models import checkpoints
 
     known = get_args(checkpoints.Package)
@@ -141,7 +150,6 @@ def evaluate_checkpoint(
     setting: Annotated[str, typer.Option(help="what it was trained for")] = "zero-shot",
 ) -> None:
     """Measure a released checkpoint on imported benchmarks."""
-    from multisk.errors import InputError
     from multisk.params import load_params
     from multisk.pipeline.checkpoint import evaluate_checkpoint as measure
     from multisk.pipeline.checkpoint import summary

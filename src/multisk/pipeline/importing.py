@@ -9,6 +9,7 @@ import pandas as pd
 
 from multisk.benchmarks import msrvtt_pickles as msrvtt
 from multisk.benchmarks import youcook2_pickles as youcook2
+from multisk.benchmarks.definition import Definition, load_definitions
 from multisk.benchmarks.pickles import PublishedClip, clip_dimensions, clip_streams, clip_tables
 from multisk.corpora.captions import write_captions
 from multisk.corpora.listing import read_listing
@@ -49,16 +50,6 @@ class Imported:
         return f"{self.corpus.name}: {numbers}"
 
 
-@dataclass(frozen=True)
-class Benchmark:
-    """A benchmark: its tested split, how many clips that has, and how many of them are released."""
-
-    name: str
-    tested: str
-    complete: int
-    released: int
-
-
 def import_msrvtt(
     corpus_out: Path,
     features_out: Path,
@@ -85,11 +76,11 @@ def import_msrvtt(
             if clip.split == "test" and clip.clip_id not in listed:
                 findings.add("unlisted clips", f"{test}: {clip.clip_id}: not in {test_list}; kept")
         clips += msrvtt.missing_clips(clips, listed)
-    benchmark = Benchmark(name, "test", msrvtt.COMPLETE, msrvtt.RELEASED)
+    benchmark = load_definitions()["msrvtt"]
     files = [path for path in (train, test, test_list) if path is not None]
     if not replace:
         check_files(corpus_out, features_out, files)
-    corpus = _write_clips(benchmark, clips, files, corpus_out)
+    corpus = _write_clips(name, benchmark, clips, files, corpus_out)
     return _pack_clips(benchmark, corpus, clips, features_out, findings, shard_megabytes)
 
 
@@ -106,11 +97,11 @@ def import_youcook2(
     """Import the released YouCook2 pickles, either or both, as `import_msrvtt`."""
     findings = Findings()
     clips = _read_splits({"train": train, "validation": validation}, youcook2.read_youcook2, findings)
-    benchmark = Benchmark(name, "validation", youcook2.COMPLETE, youcook2.RELEASED)
+    benchmark = load_definitions()["youcook2"]
     files = [path for path in (train, validation) if path is not None]
     if not replace:
         check_files(corpus_out, features_out, files)
-    corpus = _write_clips(benchmark, clips, files, corpus_out)
+    corpus = _write_clips(name, benchmark, clips, files, corpus_out)
     return _pack_clips(benchmark, corpus, clips, features_out, findings, shard_megabytes)
 
 
@@ -190,24 +181,26 @@ def _read_splits(files: dict[str, Path | None], read: Any, findings: Findings) -
     return list(clips.values())
 
 
-def _write_clips(benchmark: Benchmark, clips: list[PublishedClip], files: list[Path], out: Path) -> Corpus:
+def _write_clips(
+    name: str, benchmark: Definition, clips: list[PublishedClip], files: list[Path], out: Path
+) -> Corpus:
     videos, table = clip_tables(clips)
     return write_corpus(
         out,
-        name=benchmark.name,
+        name=name,
         role="captioned",
-        description=f"{benchmark.name}, published features",
+        description=f"{name}, published features",
         videos=videos,
         clips=table,
         source={
             "files": [[path.name, file_digest(path)] for path in files],
-            "complete": {benchmark.tested: benchmark.complete},
+            "complete": {benchmark.settings.splits.test: benchmark.settings.complete_size},
         },
     )
 
 
 def _pack_clips(
-    benchmark: Benchmark,
+    benchmark: Definition,
     corpus: Corpus,
     clips: list[PublishedClip],
     out: Path,
@@ -229,11 +222,12 @@ def _pack_clips(
         Counter(clip.split for clip in clips if clip.clip_id in among)
         for among in (usable, {c.clip_id for c in clips})
     )
-    complete = {**listed, benchmark.tested: benchmark.complete}
+    tested = benchmark.settings.splits.test
+    complete = {**listed, tested: benchmark.settings.complete_size}
     counts = {f"{split} clips of {complete[split]}": have[split] for split in listed}
-    if benchmark.tested in listed and have[benchmark.tested] != benchmark.released:
-        numbers = f"{have[benchmark.tested]} {benchmark.tested} clips, the release has {benchmark.released}"
-        findings.add("unexpected counts", f"{benchmark.name}: {numbers}")
+    if tested in listed and have[tested] != benchmark.released:
+        numbers = f"{have[tested]} {tested} clips, the release has {benchmark.released}"
+        findings.add("unexpected counts", f"{corpus.name}: {numbers}")
     return _finished(corpus, store, findings, counts)
 
 
