@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-WEIGHTS = {
-    "raw": "model.safetensors",
-    "ema": "ema.safetensors",
-}  # of a training run, and their moving average
+# The weights of a training run, and their moving average.
+WEIGHTS = {"raw": "model.safetensors", "ema": "ema.safetensors"}
 
 
 @dataclass(frozen=True)
