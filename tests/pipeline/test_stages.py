@@ -72,7 +72,7 @@ def test_a_killed_pretraining_ends_in_the_same_weights(world, trained):
     wait_for(lambda: list(world.rglob("runs/pretrain/.sspc.unfinished/seed-0/*/checkpoint.pt")), started)
     os.killpg(started.pid, signal.SIGKILL)
     started.wait()
-    (checkpoint,) = world.rglob("runs/pretrain/.sspc.unfinished/*/seed-0/checkpoint.pt")
+    (checkpoint,) = world.rglob("runs/pretrain/.sspc.unfinished/seed-0/*/checkpoint.pt")
     state = torch.load(checkpoint, weights_only=True)
     assert sum("queue" in name.lower() for name in state["objective"]) >= 6
     assert state["random"]
