@@ -42,7 +42,7 @@ def test_the_clips_of_one_benchmark_leave_the_other_as_it_is(world, stage, setti
     assert stage(world, "finetune", "sspc").returncode == 0
     runs = {name: world / f"runs/finetune/sspc/{name}/seed-0/run.json" for name in ("msrvtt", "youcook2")}
     keys = {name: read_json(path)["run_key"] for name, path in runs.items()}
-    settings["clips"]["msrvtt"]["words"] = 10
+    settings["benchmarks"]["msrvtt"]["clips"]["words"] = 10
     write_settings(world, settings)
     assert stage(world, "finetune", "sspc").returncode == 0
     again = {name: read_json(path)["run_key"] for name, path in runs.items()}
