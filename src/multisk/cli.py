@@ -15,7 +15,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(published.import_app, name="import")
-app.add_typer(published.videos_app, name="videos")
+app.add_typer(published.with_benchmarks(published.videos_app), name="videos")
 app.command()(extract.extract)
 app.command()(published.unpack)
 app.command("import-checkpoint")(published.import_checkpoint)

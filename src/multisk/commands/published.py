@@ -112,12 +112,15 @@ def _videos_command(name: str, title: str, takes: Videos) -> Callable[..., None]
     return command
 
 
-for _path in sorted(FOLDER.glob("*.yaml")):
-    # A mistake in such a file is told by the commands that need it, not by all.
-    with suppress(InputError):
-        _definition = read_checked(_path, Definition)
-        if _definition.videos:
-            videos_app.command(_path.stem)(_videos_command(_path.stem, _definition.title, _definition.videos))
+def with_benchmarks(app: typer.Typer) -> typer.Typer:
+    """Add a command per benchmark that has a reader of its annotations."""
+    for path in sorted(FOLDER.glob("*.yaml")):
+        # A mistake in such a file is told by the commands that need it, not by all.
+        with suppress(InputError):
+            definition = read_checked(path, Definition)
+            if definition.videos:
+                app.command(path.stem)(_videos_command(path.stem, definition.title, definition.videos))
+    return app
 
 
 def unpack(archive: Path, folder: Path) -> None:
