@@ -12,7 +12,7 @@ from markdown_it.token import Token
 
 from multisk.cli import app
 
-PAGES = ("reproduce-the-paper.md", "published-data.md", "own-videos.md")
+PAGES = ("architecture.md", "reproduce-the-paper.md", "published-data.md", "own-videos.md")
 
 
 def shown(page: Path) -> list[str]:
