@@ -41,7 +41,8 @@ def compose(name: str, folder: Path = PROFILES) -> dict[str, Any]:
     from omegaconf.errors import OmegaConfBaseException
 
     layers = list(_layers(name, folder).values())
-    layers.insert(1, {"benchmarks": _definitions(layers)})
+    if definitions := _definitions(layers):
+        layers.insert(1, {"benchmarks": definitions})
     left_out = [str(key) for layer in layers for key in layer.pop("without", [])]
     try:
         merged = OmegaConf.merge(*layers)
