@@ -175,3 +175,9 @@ def test_a_lock_file_of_a_process_that_is_gone_is_no_lock(tmp_path):
     subprocess.run([sys.executable, "-c", program, str(tmp_path / "lock.owner")], check=False)
     assert (tmp_path / "lock.owner").exists()
     module.SoftFileLock(tmp_path / "lock.owner", timeout=0).acquire()
+
+
+def test_an_output_without_units_is_an_empty_folder(tmp_path):
+    with resumable_units(tmp_path / "finetune" / "sspc", [], CODE) as works:
+        assert works == {}
+    assert list((tmp_path / "finetune" / "sspc").iterdir()) == []

@@ -88,6 +88,7 @@ def resumable_units(out: Path, units: list[Unit], code: Code) -> Iterator[dict[s
         missing = [unit for unit in units if not _is_finished(out / unit.name, unit, code)]
         works = {unit.name: _begun(out, unit, code) for unit in missing}
         yield works
+        out.mkdir(parents=True, exist_ok=True)  # also where there is nothing to do: DVC asks for it
         for name, work in works.items():
             write_json(work / NOTE, read_json(_note(work)))
             _finish(work, out / name)

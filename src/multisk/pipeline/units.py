@@ -28,4 +28,5 @@ def complete(
     """
     with resumable_units(out, [Unit(name, identity) for name, identity in units.items()], code) as folders:
         jobs = [job(name, folder) for name, folder in folders.items()]
-        side_by_side(function, jobs, params.processes)
+        if jobs:
+            side_by_side(function, jobs, params.processes)
