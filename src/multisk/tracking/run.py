@@ -85,12 +85,13 @@ class Run:
         self.directory.mkdir(parents=True, exist_ok=True)
         record = self.directory / RECORD
         earlier = read_json(record) if record.exists() else {"run_key": uuid.uuid4().hex, "seconds": 0.0}
-        self.record = {**self.identity, **provenance(), "status": "running", "run_id": None}
+        facts = provenance()
+        self.record = {**self.identity, **facts, "status": "running", "run_id": None}
         finished = earlier.get("status") == "finished"
         kept = tuple(earlier) if finished else KEPT
         self.record |= {key: earlier[key] for key in kept if key in earlier}
         if not finished:
-            self.record["code"] = [*self.record.get("code", []), *self._new_code()]
+            self.record["code"] = [*self.record.get("code", []), *self._new_code(facts)]
         self._began, self._before = time.monotonic(), float(self.record["seconds"])
         if self.record["git_dirty"]:
             (self.directory / PATCH).write_text(source_difference())
@@ -100,12 +101,11 @@ class Run:
             self.monitor.start()
         return self
 
-    def _new_code(self) -> list[dict[str, Any]]:
+    def _new_code(self, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return what is noted of the code, unless it is what had a part in the run last."""
         versions = self.record.get("code", [])
         if not self.code or (versions and versions[-1]["digest"] == self.code):
             return []
-        facts = provenance()
         return [{"digest": self.code, **{key: facts[key] for key in ("git_commit", "git_dirty", "started")}}]
 
     def __call__(self, step: int, metrics: Mapping[str, float]) -> None:
